@@ -1,0 +1,79 @@
+"""Everything that can go wrong, as one tree. A message tells its reader what to do; it never holds a path of ours."""
+
+from __future__ import annotations
+
+
+class AsrError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class BadRequest(AsrError):
+    """The caller sent something that cannot be used; `param` names the form field, where one is at fault."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class BadAudio(BadRequest):
+    """The recording is empty, broken, without sound, or not a recording."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="file")
+
+
+class AudioTooLong(BadAudio):
+    """The recording is longer than this server accepts."""
+
+
+class UnknownModel(BadRequest):
+    """A model was asked for by a name that this server does not answer to."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model")
+
+
+class UploadTooLarge(AsrError):
+    """The request's body is larger than this server accepts."""
+
+
+class Unauthorized(AsrError):
+    """No key, or not one of the configured ones."""
+
+
+class NotFound(AsrError):
+    """No such path or object."""
+
+
+class Busy(AsrError):
+    """Try again later: nothing is wrong with the request."""
+
+    retry_after_s: int = 5
+
+
+class QueueFull(Busy):
+    """As many jobs as this server admits are open."""
+
+
+class ModelNotReady(Busy):
+    """The model is still being downloaded or loaded."""
+
+
+class FfmpegMissing(AsrError):
+    """ffmpeg or ffprobe is not on PATH."""
+
+
+class ModelError(AsrError):
+    """The model cannot be used as asked for."""
+
+
+class CheckpointError(ModelError):
+    """A weights file is missing, damaged, or of an architecture that this engine does not know."""
+
+
+class DownloadError(ModelError):
+    """Weights could not be fetched."""
+
+
+class PrecisionUnsupported(ModelError):
+    """This CPU or device cannot compute in the precision asked for."""

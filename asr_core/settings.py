@@ -1,0 +1,77 @@
+"""Configuration: environment variables and `.env`, validated once, never changed afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """One field per environment variable, upper case; a list is written comma-separated."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore")
+
+    model: str = Field("v3_ctc", min_length=1, description="official name, `demo`, or path to a .ckpt")
+    model_aliases: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset({"whisper-1"}), description="further names that requests may use for the loaded model"
+    )
+    allowed_models: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="model names that requests may use; empty means the loaded model's"
+    )
+    engine: Literal["native", "gigaam"] = Field("native", description="our network, or the gigaam package")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field("auto", description="of the network's linear layers")
+    models_dir: Path = Field(Path("models"), description="where weights are kept")
+    num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
+    batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")
+
+    api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty switches keys off")
+    max_queue: int = Field(8, ge=1, description="jobs admitted at once, running or waiting")
+    max_upload_mb: int = Field(2048, ge=1, description="largest request body, MiB")
+    max_audio_seconds: Seconds = Field(36_000.0, description="longest recording")
+    default_response_format: ResponseFormat = Field("json", description="when a request names none")
+
+    vad_threshold: float = Field(0.25, gt=0, lt=1, description="speech probability above which a window is speech")
+    vad_min_duration: Seconds = Field(15.0, description="a chunk this long ends at the next pause, s")
+    vad_max_duration: Seconds = Field(22.0, description="a chunk is not joined beyond this, s")
+    vad_strict_limit: Seconds = Field(30.0, description="no chunk is longer than this, s")
+    vad_new_chunk_threshold: float = Field(0.2, ge=0, allow_inf_nan=False, description="what counts as a pause, s")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
+    log_json: bool = Field(False, description="one JSON object a line instead of text")
+    host: str = Field("0.0.0.0", description="address to listen on")
+    port: int = Field(3000, ge=1, le=65535, description="port to listen on")
+
+    @field_validator("model_aliases", "allowed_models", "api_key", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
+        """`a, b` → ["a", "b"]; what is a list already stays one."""
+        if isinstance(value, str):
+            return [item.strip() for item in value.split(",") if item.strip()]
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _durations_are_ordered(self) -> Settings:
+        if not self.vad_min_duration <= self.vad_max_duration <= self.vad_strict_limit:
+            raise ValueError("VAD_MIN_DURATION <= VAD_MAX_DURATION <= VAD_STRICT_LIMIT must hold")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """What the loaded model is called in answers: an official name, `demo`, or a checkpoint's file stem."""
+        return Path(self.model).stem if self.model.endswith(".ckpt") else self.model
+
+    def accepts_model(self, name: str) -> bool:
+        """Whether a request may ask for `name`; whatever it asks for, the loaded model answers."""
+        return name in (self.allowed_models or {self.model_name}) | self.model_aliases

@@ -1,0 +1,131 @@
+"""The nouns of the project: what the rooms hand to each other.
+
+Positions in a recording are integers, samples at 16 kHz; seconds appear only in results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Samples a second, everywhere: Silero and every GigaAM model expect it."""
+
+Pcm = NDArray[np.int16]
+"""16 kHz mono samples, shape [S]."""
+
+Probabilities = NDArray[np.float32]
+"""Speech probability of each VAD window, shape [ceil(S / VAD_WINDOW)], range 0..1."""
+
+VAD_WINDOW = 512
+"""Samples (32 ms) that one speech probability stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open run of 16 kHz samples."""
+
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    @property
+    def start_s(self) -> float:
+        return self.start / SAMPLE_RATE
+
+    @property
+    def end_s(self) -> float:
+        return self.end / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class VadOptions:
+    """When a run of windows counts as speech; the fields mean what Silero's options of these names mean."""
+
+    threshold: float = 0.25
+    min_speech_ms: int = 250
+    min_silence_ms: int = 100
+    speech_pad_ms: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What one transcription may choose for itself."""
+
+    vad: VadOptions = field(default_factory=VadOptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A piece of a recording that the model hears as one: `index` counts from 0 within its recording."""
+
+    index: int
+    span: Span
+    pcm: Pcm
+    speech: Probabilities
+    """Probabilities of the windows that begin at `span.start`, `span.start + VAD_WINDOW`, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One emitted label: its surface text (a word begins with a space), encoder frame and log-probability."""
+
+    text: str
+    frame: int
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the model heard in one waveform, `n_frames` encoder frames long."""
+
+    tokens: tuple[Token, ...]
+    n_frames: int
+
+    @property
+    def text(self) -> str:
+        """The words that the tokens spell, separated by single spaces."""
+        return " ".join("".join(token.text for token in self.tokens).split())
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word, its place in the recording and its probability (geometric mean over its tokens, 0..1)."""
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A phrase as people read it: one subtitle cue, one streamed delta.
+
+    `tokens` spell `text` exactly; `avg_logprob` is their mean log-probability.
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    tokens: tuple[Token, ...]
+    avg_logprob: float
+    no_speech_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A whole recording's segments, in order."""
+
+    segments: tuple[Segment, ...]
+    duration_s: float
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments)

@@ -37,6 +37,10 @@ class UploadTooLarge(AsrError):
     """The request's body is larger than this server accepts."""
 
 
+class UploadStalled(AsrError):
+    """The request's body stopped arriving."""
+
+
 class Unauthorized(AsrError):
     """No key, or not one of the configured ones."""
 

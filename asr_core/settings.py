@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         """What the loaded model is called in answers: an official name, `demo`, or a checkpoint's file stem."""
         return Path(self.model).stem if self.model.endswith(".ckpt") else self.model
 
+    @property
+    def served_models(self) -> tuple[str, ...]:
+        """The names that requests may use; whatever they ask for, the loaded model answers."""
+        return tuple(sorted((self.allowed_models or {self.model_name}) | self.model_aliases))
+
     def accepts_model(self, name: str) -> bool:
-        """Whether a request may ask for `name`; whatever it asks for, the loaded model answers."""
-        return name in (self.allowed_models or {self.model_name}) | self.model_aliases
+        """Whether a request may ask for `name`."""
+        return name in self.served_models

@@ -17,7 +17,7 @@ Pcm = NDArray[np.int16]
 """16 kHz mono samples, shape [S]."""
 
 Probabilities = NDArray[np.float32]
-"""Speech probability of each VAD window, shape [ceil(S / VAD_WINDOW)], range 0..1."""
+"""Speech probabilities of consecutive VAD windows, shape [N], range 0..1."""
 
 VAD_WINDOW = 512
 """Samples (32 ms) that one speech probability stands for."""
@@ -67,7 +67,8 @@ class Chunk:
     span: Span
     pcm: Pcm
     speech: Probabilities
-    """Probabilities of the windows that begin at `span.start`, `span.start + VAD_WINDOW`, and so on."""
+    """Probabilities of the VAD windows that `span` touches. Windows begin at multiples of `VAD_WINDOW` in the recording,
+    the first of these at `span.start // VAD_WINDOW * VAD_WINDOW`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Hypotheses → words → segments → response formats."""

@@ -1,0 +1,68 @@
+# `make` lists the targets. Every target that needs .venv sets it up first; the second time that takes no time.
+SHELL := bash
+PYTHON := .venv/bin/python
+SETUP := tools/setup.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
+		printf '  %-20s %s\n' "$$name" "$$text"; done
+
+##### Use
+
+.PHONY: install demo serve run
+install: ## make .venv and everything it needs
+	@$(SETUP)
+
+demo: install ## start the server with the bundled model, transcribe a recording with the openai client, stop
+	@$(PYTHON) -m tools.demo
+
+serve: install ## run the server, configured by the environment and .env
+	@$(PYTHON) -m bentoml serve service:GigaamAsr --timeout-graceful-shutdown 30
+
+run: serve ## the same as serve
+
+##### Check
+
+.PHONY: test test-integration lint format format-check typecheck check pre-commit coverage
+test: install ## the tests; ARGS="-k name" goes to pytest
+	@$(PYTHON) -m pytest $(ARGS)
+
+test-integration: install ## the slow tests: what is shipped, built and run
+	@$(PYTHON) -m pytest -m integration --timeout 1800 $(ARGS)
+
+lint: install ## ruff's findings
+	@$(PYTHON) -m ruff check .
+
+format: install ## let ruff format and fix what it can
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix .
+
+format-check: install ## is everything formatted?
+	@$(PYTHON) -m ruff format --check .
+
+typecheck: install ## mypy, strict
+	@$(PYTHON) -m mypy
+
+check: lint format-check typecheck test ## all of the above
+
+pre-commit: format typecheck test ## what to run before a commit
+
+coverage: install ## the tests, with a report of the lines they miss
+	@$(PYTHON) -m coverage run --source=asr_core -m pytest $(ARGS)
+	@$(PYTHON) -m coverage report --show-missing --skip-covered
+
+##### Measure and make
+
+.PHONY: bench demo-model clean
+bench: install ## measure speed; results in benchmarks/results
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+demo-model: ## train the bundled model anew, from nothing: hours on a CPU
+	@$(SETUP) demo-model
+	@$(PYTHON) -m tools.demo_model run-all $(ARGS)
+
+clean: ## remove what was built or cached; .venv and downloaded weights stay
+	rm -rf dist build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

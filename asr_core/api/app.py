@@ -1,0 +1,112 @@
+"""The application and its routes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from asr_core.api import native, transcription
+from asr_core.api.backend import Backend
+from asr_core.api.problems import handle
+from asr_core.errors import AsrError, NotFound
+
+
+def create_app() -> FastAPI:
+    """The HTTP API. The process that serves sets `state.backend` and `state.native` before the first request."""
+    app = FastAPI(title="GigaAM ASR server", openapi_url=None)
+    # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given, so there
+    # is no authority of a visitor's that a stranger's page could borrow.
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"]
+    )
+    for kind in (AsrError, HTTPException, Exception):
+        app.add_exception_handler(kind, handle)
+    for router in (openai_routes, native_routes, system_routes):
+        app.include_router(router)
+    return app
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def _check_key(request: Request) -> None:
+    """Asked before any of the body is read."""
+    _backend(request).keys.check(request.headers.get("authorization"))
+
+
+Server = Annotated[Backend, Depends(_backend)]
+Answer = dict[str, Any]
+
+openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
+native_routes = APIRouter(dependencies=[Depends(_check_key)])
+system_routes = APIRouter()
+
+
+@openai_routes.post("/audio/transcriptions", response_class=Response)
+async def create_transcription(server: Server) -> Response:
+    return transcription.answer(server)
+
+
+@openai_routes.post("/audio/translations")
+async def create_translation() -> Answer:
+    raise NotFound("This server transcribes, it does not translate. Use POST /v1/audio/transcriptions.")
+
+
+@openai_routes.get("/models")
+async def list_models(server: Server) -> Answer:
+    return {"object": "list", "data": [_model(name, server) for name in server.settings.served_models]}
+
+
+@openai_routes.get("/models/{name:path}")
+async def retrieve_model(name: str, server: Server) -> Answer:
+    if not server.settings.accepts_model(name):
+        raise NotFound("This server has no such model. GET /v1/models lists what it answers to.")
+    return _model(name, server)
+
+
+def _model(name: str, server: Backend) -> Answer:
+    return {"id": name, "object": "model", "created": server.started_at, "owned_by": "gigaam"}
+
+
+@native_routes.post("/transcribe", response_class=Response)
+async def transcribe(server: Server, request: Request) -> Response:
+    return native.answer(server, request.app.state.native)
+
+
+@native_routes.post("/transcribe_stream", response_class=Response)
+async def transcribe_stream(server: Server, request: Request) -> Response:
+    return native.stream_answer(server, request.app.state.native)
+
+
+@system_routes.get("/health")
+async def health(server: Server) -> Answer:
+    """Always 200: what the server is, and whether it can work yet."""
+    status = server.engine.status
+    return {
+        "status": "ok" if status.loaded else "loading",
+        "model": status.model,
+        "device": status.device,
+        "precision": status.precision,
+        "loaded": status.loaded,
+    }
+
+
+@system_routes.get("/readyz")
+async def readiness(server: Server) -> JSONResponse:
+    """200 once the model is loaded; 503, and why, until then."""
+    status = server.engine.status
+    if status.loaded:
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "loading", "detail": status.detail}, 503, {"Retry-After": "5"})
+
+
+@system_routes.get("/metrics")
+async def metrics(server: Server) -> Response:
+    return Response(generate_latest(server.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

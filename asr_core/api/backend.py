@@ -1,0 +1,55 @@
+"""What the routes need of the rest of the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr_core.api.auth import KeyRing
+from asr_core.errors import ModelNotReady
+from asr_core.metrics import Metrics
+from asr_core.settings import Settings
+from asr_core.types import JobOptions, VadOptions
+
+if TYPE_CHECKING:
+    from asr_core.engine.engine import Engine
+    from asr_core.engine.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The engine and what belongs to it; a running server has one."""
+
+    settings: Settings
+    engine: Engine
+    metrics: Metrics
+    keys: KeyRing
+    started_at: int
+    """Unix time, s."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest request body."""
+        return self.settings.max_upload_mb * 2**20
+
+    @property
+    def vad(self) -> VadOptions:
+        """What a job hears as speech unless its request says otherwise."""
+        return VadOptions(threshold=self.settings.vad_threshold)
+
+    def check_ready(self) -> None:
+        """Raise ModelNotReady, before a client uploads a recording for nothing."""
+        status = self.engine.status
+        if not status.loaded:
+            raise ModelNotReady(f"The model is not ready: {status.detail}.")
+
+    @asynccontextmanager
+    async def job(self, path: Path, options: JobOptions) -> AsyncIterator[Job]:
+        """A job of the engine, counted; what the engine raises passes through."""
+        with self.metrics.job():
+            async with self.engine.open(path, options) as job:
+                yield job
+            self.metrics.audio_seconds.inc(job.duration_s)

@@ -1,0 +1,142 @@
+"""The outermost layer that is ours: every request gets an id, a log line and an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from time import perf_counter
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asr_core.api.problems import error_response
+from asr_core.errors import Busy
+from asr_core.logs import request_id
+
+_log = logging.getLogger(__name__)
+
+DRAIN_S = 30.0
+"""How long a client that was refused in the middle of its upload may go on sending before the connection is cut."""
+
+STALL_S = 60.0
+"""How long a client may leave its socket full before it is taken for gone."""
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
+"""Asked for every few seconds by machines: logged at DEBUG."""
+
+
+class Guard:
+    """ASGI middleware around BentoML's application.
+
+    What `ours` has a route for goes to `ours` directly: BentoML looks at its own routes first, and answers with its own
+    shapes. No exception passes before a response was started: BentoML's timeout layer would wait a day for one.
+    """
+
+    def __init__(self, app: ASGIApp, *, ours: Starlette) -> None:
+        self._bentoml = app
+        self._ours = ours
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._bentoml(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send)
+        token = request_id.set(exchange.id)
+        started = perf_counter()
+        try:
+            await self._answer(exchange)
+        finally:
+            level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
+            # The raw path is percent-encoded: nothing in it can pass for a line of the log.
+            path = scope["raw_path"].decode("ascii", "replace")
+            seconds = perf_counter() - started
+            _log.log(level, "%s %s → %s in %.3f s", scope["method"], path, exchange.status, seconds)
+            request_id.reset(token)
+
+    async def _answer(self, exchange: Exchange) -> None:
+        app = self._ours if self._is_ours(exchange.scope) else self._bentoml
+        try:
+            await app(exchange.scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            if not exchange.started:
+                await exchange.respond(Busy("The server is shutting down."))
+            raise
+        except Exception as exc:
+            if not exchange.started:
+                await exchange.respond(exc)
+            elif not exchange.complete and not isinstance(exc, ClientDisconnect):
+                raise
+
+    def _is_ours(self, scope: Scope) -> bool:
+        if scope["path"].startswith("/v1/"):
+            return True
+        return any(route.matches(scope)[0] is not Match.NONE for route in self._ours.routes)
+
+
+class Exchange:
+    """One request and its response, watched."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        self.id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        self.scope = scope
+        self.status: int | None = None
+        self.complete = False
+        self._receive = receive
+        self._send = send
+        self._body_read = b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0"
+
+    @property
+    def started(self) -> bool:
+        return self.status is not None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._body_read = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.id
+            if not self._body_read:
+                headers["connection"] = "close"
+        elif not message.get("more_body", False):
+            self.complete = True
+            if not self._body_read:
+                await self._deliver({**message, "more_body": True})
+                await self._drain()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._deliver(message)
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._send(message)
+        except TimeoutError as exc:
+            raise ClientDisconnect from exc
+
+    async def respond(self, exc: Exception) -> None:
+        await error_response(exc)(self.scope, self.receive, self.send)
+
+    async def _drain(self) -> None:
+        """Take what a refused client still sends, and drop it.
+
+        Most clients read the answer only after they have sent everything, and a connection closed with bytes unread
+        is reset, which may cost them the answer that they were already given.
+        """
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while not self._body_read:
+                    await self.receive()
+        except TimeoutError:
+            pass

@@ -1,0 +1,107 @@
+"""POST /transcribe and /transcribe_stream: what BentoML's Python client calls.
+
+BentoML would read these uploads itself: into memory, on the event loop, and a text where the file belongs it would
+fetch as a URL. So the two paths are routes of ours that take the upload as the OpenAI route does and hand the file to
+the service's own methods; of BentoML's handling only the published schema remains.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import Send
+
+from asr_core.api.answer import AnswerToUpload
+from asr_core.api.backend import Backend
+from asr_core.api.problems import answer_to
+from asr_core.api.upload import Upload
+from asr_core.text.formats import RenderOptions, verbose_transcription
+from asr_core.types import JobOptions, Segment, Transcript
+
+_EVERYTHING = RenderOptions(word_timestamps=True)
+_HEADERS = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeMethods:
+    """The service's API methods, to be called in this process with the path of a recording."""
+
+    transcribe: Callable[[Path], Awaitable[dict[str, Any]]]
+    transcribe_stream: Callable[[Path], AsyncGenerator[str, None]]
+
+
+async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
+    """The transcript as OpenAI's `verbose_json`, with segments and words."""
+    async with backend.job(path, JobOptions(backend.vad)) as job:
+        return verbose_transcription(await job.transcript(), _EVERYTHING)
+
+
+async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str, None]:
+    """The transcript as lines, each a JSON object.
+
+    `{"type": "segment", …}` for each segment, with its words, as it is recognised; then `{"type": "done", "text", …}`.
+    """
+    segments: list[Segment] = []
+    async with backend.job(path, JobOptions(backend.vad)) as job:
+        async for segment in job:
+            segments.append(segment)
+            yield _line({"type": "segment", **_segment(segment)})
+    transcript = Transcript(tuple(segments), job.duration_s)
+    yield _line({"type": "done", **verbose_transcription(transcript, RenderOptions(segment_timestamps=False))})
+
+
+def answer(backend: Backend, methods: NativeMethods) -> Response:
+    """The answer to POST /transcribe."""
+
+    async def work(upload: Upload, send: Send) -> Response:
+        return JSONResponse(await methods.transcribe(upload.path))
+
+    return AnswerToUpload(backend, work, wanted=_nothing)
+
+
+def stream_answer(backend: Backend, methods: NativeMethods) -> Response:
+    """The answer to POST /transcribe_stream."""
+
+    async def work(upload: Upload, send: Send) -> None:
+        async with aclosing(methods.transcribe_stream(upload.path)) as lines:
+            await _send_lines(lines, send)
+
+    return AnswerToUpload(backend, work, wanted=_nothing)
+
+
+async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> None:
+    """Send a response of `lines`. What goes wrong before the first is raised; what does later is the last line."""
+    line: str | None = await anext(lines)
+    last = ""
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    try:
+        while line is not None:
+            await send({"type": "http.response.body", "body": line.encode(), "more_body": True})
+            line = await anext(lines, None)
+    except ClientDisconnect:
+        raise
+    except Exception as exc:
+        last = _line({"type": "error", **answer_to(exc).body})
+    await send({"type": "http.response.body", "body": last.encode(), "more_body": False})
+
+
+def _line(value: dict[str, Any]) -> str:
+    """ASCII only: BentoML's client decodes whatever piece of a stream arrives, and must not cut a character in two."""
+    return json.dumps(value, allow_nan=False) + "\n"
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    alone = verbose_transcription(Transcript((segment,), segment.end_s), _EVERYTHING)
+    return {**alone["segments"][0], "words": alone["words"]}
+
+
+def _nothing(field_name: str) -> bool:
+    """There are no fields besides the file."""
+    return False

@@ -1,0 +1,209 @@
+"""A multipart upload, streamed into one temporary file: counted as it arrives, never held in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
+
+from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
+
+FILE_FIELD = "file"
+
+MAX_PARTS = 256
+MAX_FIELD_BYTES = 16 * 1024
+"""Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
+
+WRITE_BYTES = 1024 * 1024
+"""Gathered before a thread writes them: a disk that stalls must not stall the event loop."""
+
+IDLE_S = 60.0
+"""Longest silence in the middle of a body."""
+
+_HOW = "Send multipart/form-data with the recording as the part named `file`."
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a multipart body held: the recording, in a file that lives as long as the request, and the text fields."""
+
+    path: Path
+    fields: tuple[tuple[str, str], ...]
+    """Name and value, in the order of arrival; a name may occur more than once."""
+
+
+@asynccontextmanager
+async def receive_upload(request: Request, *, max_bytes: int, wanted: Callable[[str], bool]) -> AsyncIterator[Upload]:
+    """Read `request`'s body; its file is gone when the block is left, by whatever door.
+
+    `wanted` says which text fields to keep. Raises BadRequest, UploadTooLarge (as soon as it is known),
+    UploadStalled, ClientDisconnect.
+    """
+    decoder = FormDecoder(_boundary(request.headers.get("content-type", "")), wanted)
+    _refuse_announced(request.headers.get("content-length"), max_bytes)
+    file = NamedTemporaryFile(prefix="asr-upload-")  # noqa: SIM115 - closed below, in a thread
+
+    def write(data: bytes) -> None:
+        file.write(data)
+        file.flush()
+
+    try:
+        received, more = 0, True
+        while more:
+            piece, more = await _next_piece(request.receive)
+            received += len(piece)
+            if received > max_bytes:
+                raise _too_large(max_bytes)
+            decoder.feed(piece)
+            if len(decoder.file_data) >= WRITE_BYTES:
+                await run_in_threadpool(write, decoder.take_file_data())
+        fields = decoder.finish()
+        await run_in_threadpool(write, decoder.take_file_data())
+        yield Upload(Path(file.name), fields)
+    finally:
+        # Freeing the blocks of a large file takes a file system a while.
+        await run_in_threadpool(file.close)
+
+
+class FormDecoder:
+    """Incremental multipart/form-data decoder without IO: `feed` it pieces, take the file's bytes out as they come."""
+
+    def __init__(self, boundary: bytes, wanted: Callable[[str], bool]) -> None:
+        self.file_data = bytearray()
+        self._wanted = wanted
+        self._fields: list[tuple[str, str]] = []
+        self._parts = 0
+        self._has_file = False
+        self._ended = False
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._headers: dict[bytes, bytes] = {}
+        self._name = ""
+        self._sink: bytearray | None = None
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+                    "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._open_part,
+                    "on_part_data": self._part_data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as exc:
+            raise BadRequest(f"The multipart boundary is too long. {_HOW}") from exc
+
+    def feed(self, piece: bytes) -> None:
+        """Decode further bytes of the body; BadRequest if they cannot belong to one that this server takes."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as exc:
+            raise BadRequest(f"The multipart body is malformed. {_HOW}") from exc
+
+    def take_file_data(self) -> bytes:
+        """The file's bytes decoded since the last call."""
+        taken = bytes(self.file_data)
+        self.file_data.clear()
+        return taken
+
+    def finish(self) -> tuple[tuple[str, str], ...]:
+        """The text fields, once the body is over; BadRequest if it ended early or held no file."""
+        if not self._ended:
+            raise BadRequest("The multipart body is cut short: its closing boundary is missing.")
+        if not self._has_file:
+            raise BadRequest(f"The recording is missing. {_HOW}", FILE_FIELD)
+        return tuple(self._fields)
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise BadRequest(f"The form has more than {MAX_PARTS} parts.")
+        self._headers.clear()
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._header_name).lower()] = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _open_part(self) -> None:
+        """Decide where the part's data goes: to the file, to a kept field, or nowhere."""
+        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if kind != b"form-data" or b"name" not in options:
+            raise BadRequest("Every part needs a `Content-Disposition: form-data` header with a name.")
+        self._name = options[b"name"].decode("utf-8", "replace")
+        is_file = b"filename" in options or b"content-type" in self._headers
+        if self._name == FILE_FIELD:
+            self._open_file(is_file)
+        elif b"filename" in options:
+            raise BadRequest(f"No file is expected in this field. {_HOW}", self._name)
+        else:
+            self._sink = bytearray() if self._wanted(self._name) else None
+
+    def _open_file(self, is_file: bool) -> None:
+        if not is_file:
+            raise BadRequest("`file` must be the recording itself, not text, a path or a URL.", FILE_FIELD)
+        if self._has_file:
+            raise BadRequest("Only one recording can be sent at a time.", FILE_FIELD)
+        self._has_file = True
+        self._sink = self.file_data
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._sink is None:
+            return
+        self._sink += memoryview(data)[start:end]
+        if self._sink is not self.file_data and len(self._sink) > MAX_FIELD_BYTES:
+            raise BadRequest(f"The value is longer than {MAX_FIELD_BYTES} bytes.", self._name)
+
+    def _end_part(self) -> None:
+        if self._sink is not None and self._sink is not self.file_data:
+            try:
+                self._fields.append((self._name, self._sink.decode()))
+            except UnicodeDecodeError as exc:
+                raise BadRequest("The value is not UTF-8.", self._name) from exc
+        self._sink = None
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+async def _next_piece(receive: Receive) -> tuple[bytes, bool]:
+    """The next piece of the body, and whether more is to come."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            message = await receive()
+    except TimeoutError as exc:
+        raise UploadStalled(f"Nothing of the request's body arrived for {IDLE_S:.0f} s.") from exc
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _boundary(content_type: str) -> bytes:
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        given = content_type.partition(";")[0].strip()[:100] or "nothing"
+        raise BadRequest(f"The request's content type is {given!r}. {_HOW}")
+    return options[b"boundary"]
+
+
+def _refuse_announced(content_length: str | None, max_bytes: int) -> None:
+    """A body that says it is too large need not be read to be refused."""
+    if content_length is not None and content_length.isdecimal() and int(content_length) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> UploadTooLarge:
+    return UploadTooLarge(f"The request is larger than this server accepts ({max_bytes // 2**20} MiB).")

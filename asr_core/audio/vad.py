@@ -1,0 +1,249 @@
+"""Voice activity detection: PCM blocks → speech probabilities → speech spans. Silero VAD 6, streaming.
+
+Probabilities and spans equal those of the `silero_vad` package on the whole signal (MIT,
+https://github.com/snakers4/silero-vad). Only the network's LSTM cell is recurrent, so everything before it runs on many
+windows at once. The package is read for its weights and never imported, because importing it sets torch's thread count
+for the whole process.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asr_core.errors import ModelError
+from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
+
+CONTEXT = 64
+"""Samples of the window before that the network hears ahead of each window."""
+
+BATCH_WINDOWS = 128
+"""Windows (4.1 s) computed at once. Always as many, the last batch zero-padded, since matrix products of other shapes
+round differently: so a probability is the same, bit for bit, whatever blocks its audio came in."""
+
+UNDECIDED_LIMIT = 60 * SAMPLE_RATE
+"""Speech ends after a minute that was neither speech nor silence. Silero would wait on, and all sound since with it;
+this is the one departure from it."""
+
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+N_FFT = 256
+HOP = 128
+HIDDEN = 128
+
+SILERO_NAMES = {
+    "stft_conv.weight": "_model.stft.forward_basis_buffer",
+    **{
+        f"conv{i + 1}.{part}": f"_model.encoder.{i}.reparam_conv.{part}"
+        for i in range(4)
+        for part in ("weight", "bias")
+    },
+    **{f"lstm.{part}_l0": f"_model.decoder.rnn.{part}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
+    "final_conv.weight": "_model.decoder.decoder.2.weight",
+    "final_conv.bias": "_model.decoder.decoder.2.bias",
+}
+"""Our weights' names → theirs in Silero's file."""
+
+LstmState = tuple[Tensor, Tensor]
+"""Hidden and cell state, [1, HIDDEN] each."""
+
+
+class SileroNetwork(nn.Module):
+    """Silero VAD's network for 16 kHz. It keeps no stream's state: one instance serves any number of streams."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stft_conv = nn.Conv1d(1, N_FFT + 2, N_FFT, stride=HOP, bias=False)
+        self.conv1 = nn.Conv1d(N_FFT // 2 + 1, 128, 3, padding=1)
+        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
+        self.conv4 = nn.Conv1d(64, HIDDEN, 3, padding=1)
+        self.lstm = nn.LSTM(HIDDEN, HIDDEN)
+        self.final_conv = nn.Conv1d(HIDDEN, 1, 1)
+
+    @classmethod
+    def load(cls) -> SileroNetwork:
+        """Build the network with the weights in the installed `silero_vad` package.
+
+        Raises:
+            ModelError: the package is not installed, or its weights are not of this network.
+        """
+        package = find_spec("silero_vad")
+        if package is None or not package.submodule_search_locations:
+            raise ModelError("The silero-vad package is not installed: pip install silero-vad")
+        try:
+            weights = _script_weights(Path(package.submodule_search_locations[0], "data", "silero_vad.jit"))
+            with torch.device("meta"):
+                network = cls()
+            network.load_state_dict({ours: weights[silero] for ours, silero in SILERO_NAMES.items()}, assign=True)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError("The installed silero-vad package has no weights of Silero VAD 6") from error
+        return network.eval().requires_grad_(False)
+
+    def forward(self, windows: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
+        """Consecutive windows [N, CONTEXT + VAD_WINDOW] in [-1, 1] → speech probabilities [N], state after them."""
+        padded = F.pad(windows, (0, CONTEXT), mode="reflect")
+        real, imaginary = self.stft_conv(padded.unsqueeze(1)).chunk(2, dim=1)  # [N, N_FFT / 2 + 1, 4] each
+        x = torch.hypot(real, imaginary)
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = F.relu(conv(x))
+        hidden, state = self.lstm(x.squeeze(2), state)  # [N, HIDDEN]
+        return self.final_conv(F.relu(hidden).unsqueeze(2)).sigmoid().flatten(), state
+
+
+def _script_weights(path: Path) -> dict[str, Tensor]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is, and Silero's file is still that
+        script = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]  # untyped in torch
+    return dict(script.state_dict())
+
+
+class SpeechProbabilities:
+    """One stream's way through the network: any blocks in, a probability for each window of VAD_WINDOW samples out."""
+
+    def __init__(self, network: SileroNetwork) -> None:
+        self._network = network
+        self._state = (torch.zeros(1, HIDDEN), torch.zeros(1, HIDDEN))
+        self._samples = torch.zeros(CONTEXT)  # the last window's tail, and what is not computed yet
+
+    @torch.inference_mode()
+    def push(self, block: Pcm | Tensor) -> Probabilities:
+        """Take int16 samples, or floats in [-1, 1], [S]; give the probabilities [N] of all batches they complete."""
+        samples = np.asarray(block)
+        scale = np.float32(1 / 32768 if samples.dtype == np.int16 else 1)
+        self._samples = torch.cat((self._samples, torch.from_numpy(samples.astype(np.float32) * scale)))
+        step = BATCH_WINDOWS * VAD_WINDOW
+        batches = []
+        while len(self._samples) >= CONTEXT + step:
+            windows = self._samples[: CONTEXT + step].unfold(0, CONTEXT + VAD_WINDOW, VAD_WINDOW)
+            probabilities, self._state = self._network(windows, self._state)
+            batches.append(probabilities)
+            self._samples = self._samples[step:]
+        return np.concatenate([np.empty(0, np.float32), *(batch.numpy() for batch in batches)])
+
+    def flush(self) -> Probabilities:
+        """Give the remaining windows' probabilities, the last window zero-padded."""
+        n_windows = -(-(len(self._samples) - CONTEXT) // VAD_WINDOW)
+        padding = CONTEXT + BATCH_WINDOWS * VAD_WINDOW - len(self._samples)
+        return self.push(np.zeros(padding, np.int16))[:n_windows]
+
+
+class SpeechSpans:
+    """Probabilities → padded spans of speech: the hysteresis of Silero's `get_speech_timestamps`, as a push parser.
+
+    Speech starts with a window at or above the threshold and ends where windows below the lower threshold begin, once
+    `min_silence_ms` have passed without another at or above the threshold.
+    """
+
+    def __init__(self, options: VadOptions) -> None:
+        self._threshold = options.threshold
+        self._lower_threshold = max(options.threshold - 0.15, 0.01)
+        self._min_speech = options.min_speech_ms * SAMPLES_PER_MS
+        self._min_silence = options.min_silence_ms * SAMPLES_PER_MS
+        self._undecided_limit = max(UNDECIDED_LIMIT, self._min_silence)
+        self._pad = options.speech_pad_ms * SAMPLES_PER_MS
+        self._next = 0  # where the next window starts
+        self._start: int | None = None  # of the speech in progress
+        self._silence: int | None = None  # where the silence that may end it starts
+        self._padded_start: int | None = None  # of the speech in progress, once it is long enough to count
+        self._held: Span | None = None  # ended, its end waiting for padding: close neighbours share the gap
+
+    @property
+    def open(self) -> Span | None:
+        """Speech in progress that will be a span, as far as it is certain to reach."""
+        if self._padded_start is None:
+            return None
+        return Span(self._padded_start, self._known_end())
+
+    @property
+    def earliest(self) -> int:
+        """No span still to come starts before this."""
+        if self._held is not None:
+            return self._held.start
+        if self._padded_start is not None:
+            return self._padded_start
+        return max(0, (self._next if self._start is None else self._start) - self._pad)
+
+    def push(self, probabilities: Probabilities) -> list[Span]:
+        """Take the next windows' probabilities [N]; give the spans that are now certain."""
+        spans = []
+        for probability in probabilities.tolist():
+            spans += self._step(probability)
+        return spans + self._settle()
+
+    def flush(self, total: int) -> list[Span]:
+        """Give the last spans: the recording is `total` samples long, and all its windows have been pushed."""
+        spans = [] if self._start is None else self._end_speech(total)
+        if self._held is not None:
+            spans.append(self._release(min(self._pad, total - self._held.end)))
+        return spans
+
+    def _step(self, probability: float) -> list[Span]:
+        position = self._next
+        self._next += VAD_WINDOW
+        if probability >= self._threshold:
+            self._silence = None
+            if self._start is None:
+                self._start = position
+                return []
+        if self._start is None:
+            return []
+        if self._silence is None and probability < self._lower_threshold:
+            self._silence = position
+        if self._silence is None:
+            return []
+        patience = self._min_silence if probability < self._lower_threshold else self._undecided_limit
+        return self._end_speech(self._silence) if position - self._silence >= patience else []
+
+    def _known_end(self) -> int:
+        """How far the speech in progress is certain to reach: the last window may be cut short, but is not empty."""
+        return self._next - VAD_WINDOW if self._silence is None else self._silence
+
+    def _settle(self) -> list[Span]:
+        """Decide what needs no further window: so that a span waits neither for hours of silence nor of speech."""
+        spans = self._confirm(self._known_end())
+        resumed = self._next - VAD_WINDOW if self._start is None else self._start
+        if self._held is not None and resumed - self._held.end >= 2 * self._pad:
+            spans.append(self._release(self._pad))
+        return spans
+
+    def _confirm(self, known_end: int) -> list[Span]:
+        """Let the speech in progress count once it is long enough, which settles where the held span ends."""
+        start = self._start
+        if start is None or self._padded_start is not None or known_end - start <= self._min_speech:
+            return []
+        if self._held is None:
+            self._padded_start = max(0, start - self._pad)
+            return []
+        pad = min(self._pad, (start - self._held.end) // 2)
+        self._padded_start = start - pad
+        return [self._release(pad)]
+
+    def _end_speech(self, end: int) -> list[Span]:
+        spans = self._confirm(end)
+        if self._padded_start is not None:
+            self._held = Span(self._padded_start, end)
+        self._start = self._silence = self._padded_start = None
+        return spans
+
+    def _release(self, pad: int) -> Span:
+        assert self._held is not None
+        span, self._held = Span(self._held.start, self._held.end + pad), None
+        return span
+
+
+def speech_spans(blocks: Iterable[Pcm | Tensor], *, threshold: float = 0.25) -> Iterator[Span]:
+    """Find the speech in a recording: 16 kHz blocks of any size, int16 or floats in [-1, 1] → ordered spans."""
+    probabilities, spans = SpeechProbabilities(SileroNetwork.load()), SpeechSpans(VadOptions(threshold=threshold))
+    total = 0
+    for block in blocks:
+        total += len(block)
+        yield from spans.push(probabilities.push(block))
+    yield from spans.push(probabilities.flush())
+    yield from spans.flush(total)

@@ -1,0 +1,234 @@
+"""Jobs in, segments out: one event loop that decides, one compute thread that works.
+
+All state belongs to the event loop, so there are no locks. The compute thread gets one thing at a time: first the
+speech detection that jobs wait for (milliseconds), then the batch that the scheduler picks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from asr_core.audio.chunking import ChunkPolicy
+from asr_core.audio.decode import decode
+from asr_core.audio.segmenter import Segmenter
+from asr_core.engine.compute import ComputeThread, Load
+from asr_core.engine.jobs import Job
+from asr_core.engine.scheduler import Scheduler
+from asr_core.errors import AsrError, ModelError, ModelNotReady, QueueFull
+from asr_core.model.download import Progress
+from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.settings import Settings
+from asr_core.text.words import segments
+from asr_core.types import Chunk, Hypothesis, JobOptions, Pcm
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What the engine says about itself; `detail` explains why the model is not loaded."""
+
+    model: str
+    loaded: bool
+    device: str | None = None
+    precision: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Analysis:
+    """Speech detection in a job's next block, and the number of chunks that it gave."""
+
+    job: Job
+    segmenter: Segmenter
+    block: Pcm
+    is_last: bool
+    n_chunks: asyncio.Future[int]
+
+    def run(self) -> list[Chunk]:
+        return self.segmenter.push(self.block) + (self.segmenter.flush() if self.is_last else [])
+
+
+class Engine:
+    """Transcribes recordings, several at a time. Belongs to the event loop that starts it."""
+
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+        self._settings = settings
+        self._policy = ChunkPolicy.from_seconds(
+            min_duration=settings.vad_min_duration,
+            max_duration=settings.vad_max_duration,
+            strict_limit=settings.vad_strict_limit,
+            new_chunk_threshold=settings.vad_new_chunk_threshold,
+        )
+        self._compute = ComputeThread(load or _loader(settings))
+        self._scheduler: Scheduler[Job] = Scheduler(settings.batch_size)
+        self._jobs: set[Job] = set()
+        self._analyses: deque[_Analysis] = deque()
+        self._work = asyncio.Event()
+        self._loaded = False
+        self._runner: asyncio.Task[None] | None = None
+        self.audio_s = 0.0
+        """Seconds of sound that the model has heard."""
+        self.compute_s = 0.0
+        """Seconds that it took the model."""
+
+    @property
+    def status(self) -> EngineStatus:
+        model = self._settings.model_name
+        if not self._loaded:
+            return EngineStatus(model, loaded=False, detail=self._compute.detail)
+        recognizer = self._compute.recognizer
+        return EngineStatus(model, True, recognizer.device, recognizer.precision)
+
+    @property
+    def n_jobs(self) -> int:
+        """Jobs admitted at the moment."""
+        return len(self._jobs)
+
+    async def start(self) -> None:
+        """Begin to load the model; jobs are admitted once it is there."""
+        self._runner = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End all jobs with ModelNotReady, and wait for what the compute thread is doing at the moment."""
+        self._loaded, self._compute.detail = False, "the server is stopping"
+        if self._runner:
+            self._runner.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._runner
+        for job in self._jobs:
+            job.fail(ModelNotReady("The server is stopping."))
+        await self._compute.stop()
+
+    @asynccontextmanager
+    async def open(self, path: Path, options: JobOptions | None = None) -> AsyncIterator[Job]:
+        """Transcribe the recording at `path` while the context lasts; leaving it ends everything that the job had.
+
+        Entering takes a place and waits for the first of the sound, so that what cannot be decoded is known at once.
+        Raises QueueFull, ModelNotReady, BadAudio, AudioTooLong or FfmpegMissing; reading the job may raise as well.
+        """
+        if not self._loaded:
+            raise ModelNotReady(f"The model is not ready: {self._compute.detail}")
+        if len(self._jobs) >= self._settings.max_queue:
+            raise QueueFull(f"The server has {len(self._jobs)} recordings in hand and takes no more. Try again later.")
+        job = Job()
+        self._jobs.add(job)
+        self._scheduler.add(job)
+        feeder = asyncio.create_task(self._feed(job, path, options or JobOptions()))
+        try:
+            await job.started
+            yield job
+        finally:
+            self._scheduler.remove(job)
+            self._jobs.discard(job)
+            feeder.cancel()
+            await asyncio.wait([feeder])
+
+    async def _feed(self, job: Job, path: Path, options: JobOptions) -> None:
+        """Decode the recording and have it cut into chunks, no further ahead than the job may be."""
+        segmenter = Segmenter(self._compute.vad, self._policy, options.vad)
+        try:
+            async with decode(path, max_seconds=self._settings.max_audio_seconds) as blocks:
+                async for block, is_last in _marking_last(blocks):
+                    job.start()
+                    job.samples += len(block)
+                    await job.make_room(await self._analyse(job, segmenter, block, is_last))
+            await job.finish()
+        except Exception as error:
+            if not isinstance(error, AsrError):
+                log.exception("A recording could not be fed to the model")
+            job.fail(error)
+
+    async def _analyse(self, job: Job, segmenter: Segmenter, block: Pcm, is_last: bool) -> int:
+        """Have speech detected in the next block; its chunks are queued when this returns their number."""
+        analysis = _Analysis(job, segmenter, block, is_last, asyncio.get_running_loop().create_future())
+        self._analyses.append(analysis)
+        self._work.set()
+        return await analysis.n_chunks
+
+    async def _run(self) -> None:
+        """Load the model, then work for as long as the engine lives."""
+        await self._compute.load()
+        self._loaded = True
+        log.info("Ready: %s", self.status)
+        while True:
+            self._work.clear()
+            while self._analyses:
+                await self._run_analysis(self._analyses.popleft())
+            if batch := self._scheduler.next_batch():
+                await self._run_batch(batch)
+            else:
+                await self._work.wait()
+
+    async def _run_analysis(self, analysis: _Analysis) -> None:
+        if analysis.job not in self._jobs:
+            return
+        try:
+            chunks = await self._compute.run(analysis.run)
+        except Exception as error:
+            if analysis.job in self._jobs:
+                analysis.n_chunks.set_exception(error)
+            return
+        if analysis.job in self._jobs:
+            for chunk in chunks:
+                self._scheduler.push(analysis.job, chunk)
+            analysis.n_chunks.set_result(len(chunks))
+
+    async def _run_batch(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        begin = time.perf_counter()
+        try:
+            hypotheses = await self._compute.run(partial(self._compute.recognize, [chunk for _, chunk in batch]))
+        except Exception:
+            log.exception("The model failed on a batch of %d", len(batch))
+            await self._run_one_by_one(batch)
+            return
+        self.compute_s += time.perf_counter() - begin
+        for (job, chunk), hypothesis in zip(batch, hypotheses, strict=True):
+            self._deliver(job, chunk, hypothesis)
+
+    async def _run_one_by_one(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        """Try again without company: one recording that the model fails on must not spoil the others' jobs."""
+        for job, chunk in batch:
+            if len(batch) > 1:
+                await self._run_batch([(job, chunk)])
+            elif job in self._jobs:
+                job.fail(ModelError("The model failed on this recording."))
+
+    def _deliver(self, job: Job, chunk: Chunk, hypothesis: Hypothesis) -> None:
+        self.audio_s += chunk.span.end_s - chunk.span.start_s
+        if job in self._jobs:
+            job.deliver(segments(chunk, hypothesis, job.n_segments))
+
+
+async def _marking_last(blocks: AsyncIterator[Pcm]) -> AsyncIterator[tuple[Pcm, bool]]:
+    """Each block, and whether it is the last: that one's chunks are then had in one go."""
+    held: Pcm | None = None
+    async for block in blocks:
+        if held is not None:
+            yield held, False
+        held = block
+    if held is not None:
+        yield held, True
+
+
+def _loader(settings: Settings) -> Load:
+    def load(progress: Progress) -> Recognizer:
+        return load_recognizer(
+            settings.model,
+            precision=settings.precision,
+            device=settings.device,
+            threads=settings.num_threads or None,
+            models_dir=settings.models_dir,
+            engine=settings.engine,
+            progress=progress,
+        )
+
+    return load

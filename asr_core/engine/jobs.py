@@ -1,0 +1,68 @@
+"""One transcription: where its results arrive, and how far it may run ahead of whoever reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from asr_core.types import SAMPLE_RATE, Segment, Transcript
+
+BACKLOG = 4
+"""Chunks (about 20 s each) that a job may have decoded without their text having been read."""
+
+
+class Job:
+    """Segments in order, as they are recognised: iterate over it once. Belongs to the engine's event loop."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        """Decoded so far."""
+        self.n_segments = 0
+        """Recognised so far."""
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the first of the recording has been decoded, or has turned out not to be decodable."""
+        self._results: asyncio.Queue[Sequence[Segment] | Exception | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(BACKLOG)
+
+    @property
+    def duration_s(self) -> float:
+        """Of what has been decoded; of the whole recording once its segments have been read."""
+        return self.samples / SAMPLE_RATE
+
+    async def __aiter__(self) -> AsyncIterator[Segment]:
+        while (result := await self._results.get()) is not None:
+            if isinstance(result, Exception):
+                raise result
+            self._room.release()
+            for segment in result:
+                yield segment
+
+    async def transcript(self) -> Transcript:
+        """Everything that has not been read yet, as one. Raises what went wrong with the recording or the model."""
+        segments = tuple([segment async for segment in self])
+        return Transcript(segments, self.duration_s)
+
+    async def make_room(self, n_chunks: int) -> None:
+        """Wait until `n_chunks` more may be under way."""
+        for _ in range(n_chunks):
+            await self._room.acquire()
+
+    def deliver(self, segments: Sequence[Segment]) -> None:
+        """Hand over one chunk's segments."""
+        self.n_segments += len(segments)
+        self._results.put_nowait(segments)
+
+    async def finish(self) -> None:
+        """End the iteration after the results that are still to come."""
+        await self.make_room(BACKLOG)  # all room is free when all chunks have been read
+        self._results.put_nowait(None)
+
+    def start(self) -> None:
+        if not self.started.done():
+            self.started.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """End the iteration with `error`, after the results that have come; before there is one, `started` raises it."""
+        if not self.started.done():
+            self.started.set_exception(error)
+        self._results.put_nowait(error)

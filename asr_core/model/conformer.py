@@ -1,0 +1,284 @@
+"""The Conformer encoder of every GigaAM generation, written for a CPU.
+
+A batch is a list. Every layer runs over each of its recordings in turn, while that layer's weights are in cache: there
+is no padding, so there are no masks, no wasted frames, and a recording's result cannot depend on its neighbours.
+Architecture: Gulati et al., "Conformer" (2020), with GigaAM's variations: v1 has Transformer-XL's relative positions,
+v2 and v3 have rotary ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from asr_core.model.checkpoint import EncoderConfig, Tensors
+from asr_core.model.linear import Backend
+
+
+class LayerNorm:
+    """Normalises each frame; the statistics are computed in fp32."""
+
+    def __init__(self, size: int, tensors: Tensors, backend: Backend) -> None:
+        self.shape = (size,)
+        self.weight = backend.place(tensors.take("weight", size))
+        self.bias = backend.place(tensors.take("bias", size))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self.shape, self.weight, self.bias)
+
+
+class StridedConv1d:
+    """v3's subsampling: two stride-2 convolutions over time, mel channels as input channels, each one product."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        self.kernel, self.dtype = config.subs_kernel_size, backend.dtype
+        self.convolutions = []
+        channels = config.feat_in
+        for index in (0, 2):
+            conv = tensors.scope(f"conv.{index}")
+            weight = conv.take("weight", config.d_model, channels, self.kernel).permute(0, 2, 1)  # [out, kernel, in]
+            bias = conv.take("bias", config.d_model)
+            self.convolutions.append(backend.linear(weight.reshape(config.d_model, -1), bias))
+            channels = config.d_model
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[F, M] → [T, D]: T = ceil(ceil(F / 2) / 2)."""
+        x = features.to(self.dtype)
+        half = self.kernel // 2
+        for convolution in self.convolutions:
+            windows = functional.pad(x, (0, 0, half, half)).unfold(0, self.kernel, 2)  # [T, in, kernel]
+            x = convolution(windows.transpose(1, 2).reshape(windows.shape[0], -1)).relu_()
+        return x
+
+
+class StridedConv2d:
+    """v1's and v2's subsampling: two stride-2 convolutions over time and mel, then a projection."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        kernel, width = config.subs_kernel_size, config.d_model
+        self.padding, self.dtype = kernel // 2, backend.dtype
+        self.convolutions = []
+        channels, mels = 1, config.feat_in
+        for index in (0, 2):
+            conv = tensors.scope(f"conv.{index}")
+            weight = backend.place(conv.take("weight", width, channels, kernel, kernel))
+            self.convolutions.append((weight, backend.place(conv.take("bias", width))))
+            channels, mels = width, (mels + 1) // 2
+        out = tensors.scope("out")
+        self.out = backend.linear(out.take("weight", width, width * mels), out.take("bias", width))
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[F, M] → [T, D]: T = ceil(ceil(F / 2) / 2)."""
+        x = features.to(self.dtype)[None, None]  # [1, 1, F, M]
+        for weight, bias in self.convolutions:
+            x = functional.conv2d(x, weight, bias, stride=2, padding=self.padding).relu_()
+        x = x[0].transpose(0, 1)  # [T, D, M / 4]
+        return self.out(x.reshape(x.shape[0], -1))
+
+
+class FeedForward:
+    """Half of a Macaron pair; the half-step of its residual is folded into the weights."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        width, inner = config.d_model, config.d_model * config.ff_expansion_factor
+        first, second = tensors.scope("linear1"), tensors.scope("linear2")
+        self.first = backend.linear(first.take("weight", inner, width), first.take("bias", inner), silu=True)
+        self.second = backend.linear(second.take("weight", width, inner) / 2, second.take("bias", width) / 2)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
+
+
+class DepthwiseConv:
+    """Convolution of each channel with its own kernel over time, the norm that follows, and SiLU."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        width, kernel = config.d_model, config.conv_kernel_size
+        conv, norm = tensors.scope("depthwise_conv"), tensors.scope("batch_norm")
+        weight, bias = conv.take("weight", width, 1, kernel), conv.take("bias", width)
+        self.norm = None
+        if config.conv_norm_type == "layer_norm":
+            self.norm = LayerNorm(width, norm, backend)
+        else:  # in inference a batch norm is a scale and a shift of each channel: fold it into the kernel
+            deviation = (norm.take("running_var", width) + 1e-5).sqrt()
+            scale = norm.take("weight", width) / deviation
+            shift = norm.take("bias", width) - norm.take("running_mean", width) * scale
+            weight, bias = weight * scale[:, None, None], bias * scale + shift
+        # As an image of height 1 in channels-last order, frames need no transposition and oneDNN's kernel is fast.
+        self.weight = backend.place(weight[:, :, None]).contiguous(memory_format=torch.channels_last)
+        self.bias = backend.place(bias)
+        self.padding = (0, kernel // 2)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[T, D] → [T, D]."""
+        image = x[None, None].permute(0, 3, 1, 2)  # [1, D, 1, T]
+        y = functional.conv2d(image, self.weight, self.bias, padding=self.padding, groups=x.shape[1])
+        y = y.permute(0, 2, 3, 1).reshape(x.shape)
+        return functional.silu(self.norm(y) if self.norm else y, inplace=True)
+
+
+class ConvolutionModule:
+    """Pointwise, GLU, depthwise, pointwise; a pointwise convolution is a linear layer over the frames."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        width = config.d_model
+        first, second = tensors.scope("pointwise_conv1"), tensors.scope("pointwise_conv2")
+        self.expand = backend.linear(first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width))
+        self.depthwise = DepthwiseConv(config, tensors, backend)
+        self.project = backend.linear(second.take("weight", width, width, 1)[..., 0], second.take("bias", width))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.project(self.depthwise(functional.glu(self.expand(x), dim=1)))
+
+
+class Attention(Protocol):
+    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
+        """[T, D] and the positions that its kind of attention wants → [T, D]."""
+
+
+class RotaryAttention:
+    """Self-attention whose queries and keys are projected from rotated frames.
+
+    Unlike in RoFormer (Su et al., 2021), the rotation comes before the projection, so one product makes both.
+    """
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        width = config.d_model
+        self.heads, self.head_size = config.n_heads, width // config.n_heads
+        query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
+        scale = self.head_size**-0.5
+        self.query_key = backend.linear(
+            torch.cat([query[0] * scale, key[0]]), torch.cat([query[1] * scale, key[1]])
+        )  # [D] → [2 D]
+        self.value, self.out = backend.linear(*value), backend.linear(*out)
+
+    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
+        query, key = self.query_key(self._rotate(x, positions)).chunk(2, dim=1)
+        return self.out(_attend(self._split(query), self._split(key), self._split(self.value(x))))
+
+    def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Turn each pair of a head's halves by the frame's angles; positions [2, T, 1, head / 2]: cosine, sine."""
+        cosine, sine = positions
+        first, second = x.view(x.shape[0], self.heads, self.head_size).chunk(2, dim=2)  # [T, H, head / 2]
+        turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=2)
+        return turned.view(x.shape)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[T, D] → [H, T, head]."""
+        return x.view(x.shape[0], self.heads, self.head_size).transpose(0, 1)
+
+
+class RelativeAttention:
+    """Self-attention with Transformer-XL's relative positions (Dai et al., 2019): v1."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        width = config.d_model
+        self.heads, self.head_size = config.n_heads, width // config.n_heads
+        query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
+        scale = self.head_size**-0.5  # on the query and its two biases alike
+        self.query, self.key = backend.linear(query[0] * scale, query[1] * scale), backend.linear(*key)
+        self.value, self.out = backend.linear(*value), backend.linear(*out)
+        self.position = backend.linear(tensors.take("linear_pos.weight", width, width), torch.zeros(width))
+        self.content_bias, self.position_bias = (
+            backend.place(tensors.take(name, self.heads, self.head_size)[:, None] * scale)  # [H, 1, head]
+            for name in ("pos_bias_u", "pos_bias_v")
+        )
+
+    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
+        """x [T, D], positions [2 T - 1, D], from the farthest behind to the farthest ahead."""
+        frames = x.shape[0]
+        query = self._split(self.query(x))  # [H, T, head]
+        distance = torch.bmm(query + self.position_bias, self._split(self.position(positions)).transpose(1, 2))
+        # Row t of [H, T, 2 T - 1] begins T - 1 - t entries too early; one flat shift puts all rows right.
+        distance = functional.pad(distance, (1, 0)).view(self.heads, -1, frames)[:, 1:]
+        distance = distance.reshape(self.heads, frames, -1)[:, :, :frames]
+        content = query + self.content_bias
+        return self.out(_attend(content, self._split(self.key(x)), self._split(self.value(x)), distance))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[T, D] → [H, T, head]."""
+        return x.view(x.shape[0], self.heads, self.head_size).transpose(0, 1)
+
+
+def _projection(tensors: Tensors, name: str, width: int) -> tuple[Tensor, Tensor]:
+    projection = tensors.scope(f"linear_{name}")
+    return projection.take("weight", width, width), projection.take("bias", width)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(query @ key.T + bias) @ value for [H, T, head] each, query already scaled → [T, H * head]."""
+    if query.dtype is torch.float32:
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+    else:  # the fused kernel is slow in bf16 for heads of this size; two products on oneDNN are not
+        scores = torch.bmm(query, key.transpose(1, 2))
+        attended = torch.bmm(torch.softmax(scores if bias is None else scores + bias, dim=-1), value)
+    return attended.transpose(0, 1).flatten(1)
+
+
+class ConformerLayer:
+    """Feed-forward, attention, convolution, feed-forward, each on a residual; then a norm."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        def norm(name: str) -> LayerNorm:
+            return LayerNorm(config.d_model, tensors.scope(name), backend)
+
+        attention = RotaryAttention if config.self_attention_model == "rotary" else RelativeAttention
+        self.norm_feed_forward1 = norm("norm_feed_forward1")
+        self.feed_forward1 = FeedForward(config, tensors.scope("feed_forward1"), backend)
+        self.norm_self_att = norm("norm_self_att")
+        self.self_attn: Attention = attention(config, tensors.scope("self_attn"), backend)
+        self.norm_conv = norm("norm_conv")
+        self.conv = ConvolutionModule(config, tensors.scope("conv"), backend)
+        self.norm_feed_forward2 = norm("norm_feed_forward2")
+        self.feed_forward2 = FeedForward(config, tensors.scope("feed_forward2"), backend)
+        self.norm_out = norm("norm_out")
+
+    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
+        """[T, D] → [T, D]."""
+        x = x + self.feed_forward1(self.norm_feed_forward1(x))
+        x += self.self_attn(self.norm_self_att(x), positions)
+        x += self.conv(self.norm_conv(x))
+        x += self.feed_forward2(self.norm_feed_forward2(x))
+        return self.norm_out(x)
+
+
+class Conformer:
+    """Subsampling by four, then the layers."""
+
+    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+        self.config, self.backend = config, backend
+        subsampling = StridedConv1d if config.subsampling == "conv1d" else StridedConv2d
+        self.subsampling = subsampling(config, tensors.scope("pre_encode"), backend)
+        self.layers = [ConformerLayer(config, tensors.scope(f"layers.{i}"), backend) for i in range(config.n_layers)]
+
+    def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Log-mels [F_i, M] → frames [T_i, D], one every four of the features'."""
+        batch = [self.subsampling(item) for item in features]
+        positions = {frames: self._positions(frames) for frames in {item.shape[0] for item in batch}}
+        for layer in self.layers:
+            batch = [layer(item, positions[item.shape[0]]) for item in batch]
+        return batch
+
+    def _positions(self, frames: int) -> Tensor:
+        rotary = self.config.self_attention_model == "rotary"
+        positions = self._angles(frames) if rotary else self._distances(frames)
+        return self.backend.place(positions)
+
+    def _angles(self, frames: int) -> Tensor:
+        """[2, T, 1, head / 2]: cosine and sine of each frame's rotation of each pair."""
+        size = self.config.d_model // self.config.n_heads
+        frequency = 1.0 / self.config.pos_emb_max_len ** (torch.arange(0, size, 2) / size)
+        angles = (torch.arange(frames)[:, None] * frequency)[:, None]
+        return torch.stack([angles.cos(), angles.sin()])
+
+    def _distances(self, frames: int) -> Tensor:
+        """[2 T - 1, D]: sinusoids of the distances T - 1 down to 1 - T."""
+        width = self.config.d_model
+        frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+        angles = torch.arange(frames - 1, -frames, -1)[:, None] * frequency  # [2 T - 1, D / 2]
+        return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

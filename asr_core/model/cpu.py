@@ -1,0 +1,94 @@
+"""What this machine's processor can do for us: cores, and which precision is fastest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from asr_core.errors import PrecisionUnsupported
+from asr_core.model.linear import Backend, Precision, bf16_is_native
+
+_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+
+_PROBE_SHAPE = (500, 768, 3072)
+"""Frames of a 20 s chunk, and the sizes of v3's largest layers: rows, in, out."""
+
+
+def available_cores() -> int:
+    """Cores that this process may really use: its affinity, or the container's CPU quota where that is less."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(affinity, int(quota))) if quota else affinity
+
+
+def _cgroup_quota() -> float | None:
+    """Cores that the control group grants, None without a limit."""
+    try:
+        if _CGROUP_V2.exists():
+            quota, period = _CGROUP_V2.read_text().split()
+        else:
+            quota, period = (path.read_text().strip() for path in _CGROUP_V1)
+        return int(quota) / int(period) if quota not in {"max", "-1"} else None
+    except (OSError, ValueError):
+        return None  # no control groups here, or none that we may read
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A precision and, in a sentence, why it was taken."""
+
+    precision: Precision
+    reason: str
+
+
+def choose_precision(asked: str, device: torch.device) -> Choice:
+    """`auto` takes the faster of fp32 and bf16; int8 changes results a little, so it is only used when asked for.
+
+    Raises PrecisionUnsupported when this processor or device cannot compute in what was asked for.
+    """
+    if asked == "fp32":
+        return Choice("fp32", "as configured")
+    if device.type != "cpu":
+        if asked == "auto":
+            return Choice("fp32", f"auto: the precision for {device.type}")
+        raise PrecisionUnsupported(f"PRECISION={asked} is for the CPU; on {device.type} use fp32 or auto.")
+    if asked == "int8":
+        if "onednn" in torch.backends.quantized.supported_engines:
+            return Choice("int8", "as configured")
+        raise PrecisionUnsupported("This build of torch has no int8 kernels (oneDNN): use PRECISION=fp32 or auto.")
+    if not bf16_is_native():
+        if asked == "auto":
+            return Choice("fp32", "auto: this CPU has no bf16 instructions")
+        raise PrecisionUnsupported("This CPU has no bf16 instructions (AVX512): use PRECISION=fp32, int8 or auto.")
+    if asked == "bf16":
+        return Choice("bf16", "as configured")
+    return _fastest(("fp32", "bf16"), device)
+
+
+def _fastest(precisions: Sequence[Precision], device: torch.device) -> Choice:
+    seconds = {precision: seconds_per_layer(Backend(device, precision)) for precision in precisions}
+    best = min(precisions, key=lambda precision: seconds[precision])
+    measured = ", ".join(f"{precision} {1000 * s:.1f} ms" for precision, s in seconds.items())
+    return Choice(best, f"auto: fastest on this CPU ({measured} for one layer)")
+
+
+@torch.inference_mode()
+def seconds_per_layer(backend: Backend, repeats: int = 9) -> float:
+    """Median time of one linear layer of v3's largest shape, seconds; it takes less than half a second in all."""
+    rows, width, inner = _PROBE_SHAPE
+    layer = backend.linear(torch.randn(inner, width), torch.zeros(inner))
+    x = torch.randn(rows, width).to(backend.dtype)
+    layer(x)  # the first call may compile a kernel
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        layer(x)
+        times.append(time.perf_counter() - begin)
+    return median(times)

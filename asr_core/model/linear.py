@@ -1,0 +1,117 @@
+"""Linear layers in the form that the machine computes fastest: nearly all of the network's work is here.
+
+On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs; `PackedLinear`
+calls oneDNN, with weights laid out beforehand. Every class computes `activation(x @ weight.T + bias)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Precision = Literal["fp32", "bf16", "int8"]
+
+_ROWS_HINT = 512
+"""Rows that weights are laid out for: the frames of a 20 s chunk. Fewer or more are computed as well, a bit slower."""
+
+
+class Linear(Protocol):
+    """A linear layer, its weights in place."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, in] → [N, out]."""
+
+
+class PlainLinear:
+    """`torch.nn.functional.linear`: any device, any build of torch."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> None:
+        self.weight, self.bias, self.silu = weight, bias, silu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = functional.linear(x, self.weight, self.bias)
+        return functional.silu(y, inplace=True) if self.silu else y
+
+
+class PackedLinear:
+    """oneDNN inner product over packed weights, in the dtype of the weights it is given: fp32 or bf16."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
+        self.bias = bias
+        self.activation = "swish" if silu else "none"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
+        return y
+
+
+class Int8Linear:
+    """int8 weights with a scale for each output; activations are quantised as they come, with one scale for all of `x`.
+
+    `x` holds the frames of one recording, so the result does not depend on what else is being computed.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False, out_dtype: torch.dtype) -> None:
+        self.scales = weight.abs().amax(1).clamp_(min=1e-12) / 127  # [out]
+        self.weight = torch.ops.onednn.qlinear_prepack((weight / self.scales[:, None]).round_().to(torch.int8), None)
+        self.zero_points = torch.zeros(len(self.scales), dtype=torch.int32)
+        self.bias, self.out_dtype = bias, out_dtype
+        self.activation = "swish" if silu else "none"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = x.float()
+        low, high = (bound.item() for bound in torch.aminmax(x))
+        low, high = min(low, 0.0), max(high, 0.0)  # zero is always representable
+        scale = max(high - low, 1e-12) / 254  # one step spare, so that rounding cannot pass 255
+        zero_point = round(-low / scale)
+        # Unsigned on purpose: signed activations fall to a reference kernel of oneDNN that hardly ever ends.
+        quantized = x.mul(1 / scale).add_(zero_point + 0.5).to(torch.uint8)
+        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+            *(quantized, scale, zero_point, self.weight, self.scales, self.zero_points, self.bias),
+            *(1.0, 0, self.out_dtype, self.activation, [], ""),
+        )
+        return y
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where and in what precision a network runs."""
+
+    device: torch.device
+    precision: Precision
+
+    @property
+    def packed(self) -> bool:
+        """Whether linear layers are packed for this CPU."""
+        return self.device.type == "cpu" and has_onednn()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of activations. int8 is for the linear layers; what lies between them stays in a float format."""
+        return torch.float32 if self.precision == "fp32" or not bf16_is_native() else torch.bfloat16
+
+    def linear(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> Linear:
+        """Layer from fp32 weights [out, in] and bias [out]; with `silu`, SiLU follows the product."""
+        if self.precision == "int8":
+            return Int8Linear(weight, bias, silu=silu, out_dtype=self.dtype)
+        weight, bias = self.place(weight), self.place(bias)
+        return (PackedLinear if self.packed else PlainLinear)(weight, bias, silu=silu)
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """On the device, in the dtype of activations."""
+        return tensor.to(self.device, self.dtype)
+
+
+def bf16_is_native() -> bool:
+    """Whether this CPU computes bfloat16 in oneDNN without emulating it."""
+    return has_onednn() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def has_onednn() -> bool:
+    """Whether this build of torch carries oneDNN."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # torch leaves it untyped

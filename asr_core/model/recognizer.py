@@ -1,0 +1,123 @@
+"""Waveforms → hypotheses: the network put together from a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from asr_core.errors import CheckpointError, ModelError
+from asr_core.model.checkpoint import RnntHeadConfig, read_checkpoint
+from asr_core.model.conformer import Conformer
+from asr_core.model.cpu import available_cores, choose_precision
+from asr_core.model.download import Progress
+from asr_core.model.features import LogMel
+from asr_core.model.heads import CtcHead, RnntHead
+from asr_core.model.linear import Backend
+from asr_core.model.tokenizer import vocabulary
+from asr_core.model.weights import resolve
+from asr_core.types import Hypothesis
+
+log = logging.getLogger(__name__)
+
+
+class Recognizer(Protocol):
+    """A loaded model. Its methods are called from one thread; results do not depend on what is batched together."""
+
+    device: str
+    precision: str
+
+    def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
+
+    def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        """→ log-probabilities, float32 [T_i, V], blank last. Raises ModelError for a model that is not CTC."""
+
+    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+        """→ the most probable label at every step."""
+
+
+class NativeRecognizer:
+    """Our network over a GigaAM checkpoint."""
+
+    def __init__(self, checkpoint: Path, models_dir: Path, backend: Backend) -> None:
+        parts = read_checkpoint(checkpoint, models_dir)
+        config, tensors = parts.config, parts.tensors
+        self.device: str = backend.device.type
+        self.precision: str = backend.precision
+        self._backend = backend
+        labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
+        self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), backend.device)
+        self.encoder = Conformer(config.encoder, tensors.scope("encoder"), backend)
+        width, head = config.encoder.d_model, tensors.scope("head")
+        self.head: CtcHead | RnntHead
+        if isinstance(config.head, RnntHeadConfig):
+            self.head = RnntHead(width, config.head, labels, head, backend.device)
+        else:
+            self.head = CtcHead(width, labels, head, backend.device)
+        if leftovers := tensors.leftovers():
+            raise CheckpointError(
+                f"{checkpoint.name} is of an architecture unknown here: {len(leftovers)} of its tensors "
+                f"have no place in the network, {leftovers[0]} among them."
+            )
+
+    @torch.inference_mode()
+    def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        return [encoded.float() for encoded in self._encode(waveforms)]
+
+    @torch.inference_mode()
+    def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        if not isinstance(self.head, CtcHead):
+            raise ModelError("This model is an RNN-T: it has no log-probabilities of its own for each frame.")
+        return [self.head.log_probs(encoded) for encoded in self._encode(waveforms)]
+
+    @torch.inference_mode()
+    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+        return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in self._encode(waveforms)]
+
+    def _encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        return self.encoder([self.features(waveform.to(self._backend.device)) for waveform in waveforms])
+
+
+def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
+    model: str,
+    *,
+    precision: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    models_dir: Path | None = None,
+    engine: str = "native",
+    progress: Progress | None = None,
+) -> Recognizer:
+    """Load a model and make it ready to run.
+
+    model: an official name, `demo`, or the path of a .ckpt (its tokenizer beside it as <stem>_tokenizer.model).
+    precision: fp32, bf16, int8 or auto. device: cpu, cuda, mps or auto (cuda, then mps, then cpu).
+    threads: as many as the cores that this process may use, unless given.
+    models_dir: where official weights are, or are downloaded to, `progress` being told how far that is.
+    engine: native, or gigaam for that package's own network.
+    Raises ModelError, of whichever kind, if the model cannot be had or cannot run as asked.
+    """
+    torch.set_num_threads(threads or available_cores())
+    models_dir = models_dir or Path("models")
+    target = torch.device(_device(device))
+    path = resolve(model, models_dir, progress)
+    if engine == "gigaam":
+        from asr_core.model.upstream import UpstreamRecognizer  # noqa: PLC0415 - the package is only needed here
+
+        return UpstreamRecognizer(path, models_dir, target)
+    choice = choose_precision(precision, target)
+    log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
+    return NativeRecognizer(path, models_dir, Backend(target, choice.precision))
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,215 @@
+"""Transcript → each response format.
+
+One table, `FORMATS`, and one generator of cues for everything that is shown in time. Streamed answers are made from
+the same pieces: the deltas of a transcript's segments, joined, are its text byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asr_core.text.words import clamp_log_prob
+from asr_core.types import Segment, Transcript, Word
+
+LANGUAGE = "russian"
+"""Whisper's name for the only language that the models know."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What a request may ask for beyond the format: the timestamps for verbose_json, the log-probabilities for json."""
+
+    word_timestamps: bool = False
+    segment_timestamps: bool = True
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A response format: its name in requests, its media type, and what turns a transcript into it."""
+
+    name: str
+    media_type: str
+    render: Callable[[Transcript, RenderOptions], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A response's body, UTF-8, and its media type."""
+
+    body: bytes
+    media_type: str
+
+
+def render(transcript: Transcript, format_name: str, options: RenderOptions) -> Rendered:
+    """`transcript` in one of `FORMATS`; KeyError for any other name."""
+    chosen = FORMATS[format_name]
+    return Rendered(chosen.render(transcript, options).encode(), chosen.media_type)
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON on one line, without ASCII escapes; ValueError for NaN and infinities, which JSON lacks."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def delta_text(segment: Segment) -> str:
+    """What `segment` adds to the text before it: a joining space, except at index 0, and its text."""
+    return segment.text if segment.index == 0 else " " + segment.text
+
+
+def logprob_entries(segment: Segment) -> list[dict[str, Any]]:
+    """OpenAI's `logprobs` of a segment; the entries' tokens, joined, are `delta_text(segment)` byte for byte."""
+    tokens = segment.tokens
+    if segment.index > 0:
+        tokens = (replace(tokens[0], text=" " + tokens[0].text), *tokens[1:])
+    return [
+        {"token": token.text, "bytes": list(token.text.encode()), "logprob": clamp_log_prob(token.log_prob)}
+        for token in tokens
+    ]
+
+
+def transcription(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
+    """The object that `json` answers with."""
+    fields: dict[str, Any] = {"text": transcript.text}
+    if options.logprobs:
+        fields["logprobs"] = [entry for segment in transcript.segments for entry in logprob_entries(segment)]
+    return fields | {"usage": _usage(transcript.duration_s)}
+
+
+def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
+    """The object that `verbose_json` answers with.
+
+    `segments` and `words` are there if their granularity was asked for: words alone come without segments, as in
+    OpenAI's own answers.
+    """
+    fields: dict[str, Any] = {
+        "task": "transcribe",
+        "language": LANGUAGE,
+        "duration": _seconds(transcript.duration_s),
+        "text": transcript.text,
+    }
+    if options.segment_timestamps:
+        fields["segments"] = [_verbose_segment(segment) for segment in transcript.segments]
+    if options.word_timestamps:
+        fields["words"] = [_timed_word(word) for segment in transcript.segments for word in segment.words]
+    return fields | {"usage": _usage(transcript.duration_s)}
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Text, on one line, to show from `start_ms` until before `end_ms`."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
+    """A cue for each segment: each lasts at least 1 ms, as WebVTT demands, and begins when the one before is over."""
+    end_ms = 0
+    for segment in segments:
+        start_ms = max(end_ms, round(segment.start_s * 1000))
+        end_ms = max(start_ms + 1, round(segment.end_s * 1000))
+        yield Cue(start_ms, end_ms, " ".join(segment.text.split()))
+
+
+def _usage(duration_s: float) -> dict[str, Any]:
+    """OpenAI's `usage` of kind duration: whole seconds, a begun one counts."""
+    return {"type": "duration", "seconds": math.ceil(duration_s)}
+
+
+def _seconds(value: float) -> float:
+    """To the millisecond: word times are no finer than an encoder frame of 40 ms."""
+    return round(value, 3)
+
+
+def _verbose_segment(segment: Segment) -> dict[str, Any]:
+    """OpenAI's ten fields; these models have no seek offset, temperature or public token ids to report."""
+    return {
+        "id": segment.index,
+        "seek": 0,
+        "start": _seconds(segment.start_s),
+        "end": _seconds(segment.end_s),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": clamp_log_prob(segment.avg_logprob),
+        "compression_ratio": _compression_ratio(segment.text),
+        "no_speech_prob": segment.no_speech_prob,
+    }
+
+
+def _timed_word(word: Word) -> dict[str, Any]:
+    return {"word": word.text, "start": _seconds(word.start_s), "end": _seconds(word.end_s)}
+
+
+def _compression_ratio(text: str) -> float:
+    """UTF-8 bytes over zlib bytes: high for text that repeats itself, 0.0 for none, as zlib always has a header."""
+    plain = text.encode()
+    return len(plain) / len(zlib.compress(plain))
+
+
+def _json(transcript: Transcript, options: RenderOptions) -> str:
+    return to_json(transcription(transcript, options))
+
+
+def _verbose_json(transcript: Transcript, options: RenderOptions) -> str:
+    return to_json(verbose_transcription(transcript, options))
+
+
+def _text(transcript: Transcript, options: RenderOptions) -> str:
+    """The text and nothing after it, so that it equals the other formats' text and the streamed one."""
+    return transcript.text
+
+
+def _srt(transcript: Transcript, options: RenderOptions) -> str:
+    """SubRip. It has no escapes, so an arrow that could pass for a timing line is replaced by the one it draws."""
+    return "".join(
+        f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{cue.text.replace('-->', '→')}\n\n"
+        for number, cue in enumerate(cues(transcript.segments), 1)
+    )
+
+
+def _vtt(transcript: Transcript, options: RenderOptions) -> str:
+    """WebVTT. Text is escaped as in HTML, which takes care of `-->` too."""
+    return "WEBVTT\n\n" + "".join(
+        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{cue.text.translate(_VTT_ESCAPES)}\n\n"
+        for cue in cues(transcript.segments)
+    )
+
+
+def _tsv(transcript: Transcript, options: RenderOptions) -> str:
+    """Whisper's table: a header, then start and end in milliseconds and the text."""
+    rows = (f"{cue.start_ms}\t{cue.end_ms}\t{cue.text}\n" for cue in cues(transcript.segments))
+    return "start\tend\ttext\n" + "".join(rows)
+
+
+def _clock(ms: int, mark: str) -> str:
+    """HH:MM:SS, `mark`, milliseconds; hours take more digits when they need them."""
+    seconds, ms = divmod(ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{mark}{ms:03}"
+
+
+_VTT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+OPENAI_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+"""The names that an OpenAI request may use; the others in `FORMATS` belong to other dialects."""
+
+FORMATS: Mapping[str, Format] = {
+    entry.name: entry
+    for entry in (
+        Format("json", "application/json", _json),
+        Format("text", "text/plain; charset=utf-8", _text),
+        Format("srt", "text/plain; charset=utf-8", _srt),
+        Format("verbose_json", "application/json", _verbose_json),
+        Format("vtt", "text/vtt; charset=utf-8", _vtt),
+        Format("tsv", "text/tab-separated-values; charset=utf-8", _tsv),
+    )
+}

@@ -1,0 +1,82 @@
+"""The Bento: one service with the engine inside it, the HTTP API mounted on it. The only file that imports bentoml."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+# Has to be there before bentoml looks for it: a self-hosted server does not report its use to anybody.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+import bentoml
+from prometheus_client import REGISTRY
+
+from asr_core.api import native
+from asr_core.api.app import create_app
+from asr_core.api.auth import KeyRing
+from asr_core.api.backend import Backend
+from asr_core.api.guard import Guard
+from asr_core.logs import configure_logging
+from asr_core.metrics import Metrics
+from asr_core.settings import Settings
+
+settings = Settings()
+app = create_app()
+
+DAY_S = 86_400
+"""BentoML's own request timeout, which cannot be switched off: a recording takes as long as it takes."""
+
+
+@bentoml.service(
+    name="gigaam_asr",
+    workers=1,
+    traffic={"timeout": DAY_S},
+    http={"host": settings.host, "port": settings.port},
+    # Both are ours: BentoML's log lines lack the request id, and its metrics keep every path that was ever asked for.
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+)
+@bentoml.asgi_app(app, path="/")
+class GigaamAsr:
+    """Russian speech recognition. Made once, in the worker; the parent process only imports this module."""
+
+    def __init__(self) -> None:
+        from asr_core.engine.engine import Engine  # noqa: PLC0415 - torch belongs to the worker alone
+
+        configure_logging(settings.log_level, as_json=settings.log_json)
+        self._engine = Engine(settings)
+        self._backend = Backend(settings, self._engine, Metrics(REGISTRY), KeyRing(settings.api_key), int(time.time()))
+        app.state.backend = self._backend
+        app.state.native = native.NativeMethods(self.transcribe, self.transcribe_stream)
+
+    @bentoml.on_deployment
+    @staticmethod
+    def log_in_parent() -> None:
+        configure_logging(settings.log_level, as_json=settings.log_json)
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        await self._engine.start()
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        await self._engine.stop()
+
+    @bentoml.api
+    async def transcribe(self, file: Path) -> dict[str, Any]:
+        """The transcript of a recording, with segments and words."""
+        return await native.transcribe(self._backend, file)
+
+    @bentoml.api
+    async def transcribe_stream(self, file: Path) -> AsyncGenerator[str, None]:
+        """The transcript of a recording as JSON lines: segments as they are recognised, then the whole text."""
+        async with aclosing(native.transcribe_stream(self._backend, file)) as lines:
+            async for line in lines:
+                yield line
+
+
+GigaamAsr.add_asgi_middleware(Guard, ours=app)

@@ -1,0 +1,180 @@
+"""What clients put into the form, and what the server makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_core.api.form import TranscriptionForm, is_known, parse_form
+from asr_core.errors import BadRequest, UnknownModel
+from asr_core.settings import Settings
+from asr_core.text.formats import OPENAI_FORMATS
+from asr_core.types import VadOptions
+
+SETTINGS = Settings(_env_file=None, model="demo", model_aliases=frozenset({"whisper-1"}))
+SERVER_VAD = VadOptions(threshold=0.25)
+
+
+def parse(*fields: tuple[str, str]) -> TranscriptionForm:
+    return parse_form(fields, SETTINGS)
+
+
+def test_an_empty_form_asks_for_the_loaded_model_and_the_default_format() -> None:
+    form = parse()
+    assert (form.model, form.response_format, form.streamed) == ("demo", "json", False)
+    assert form.job_options(SERVER_VAD).vad == SERVER_VAD
+
+
+def test_the_default_format_is_the_configured_one() -> None:
+    assert parse_form([], SETTINGS.model_copy(update={"default_response_format": "srt"})).response_format == "srt"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")],
+        [("timestamp_granularities", "word"), ("timestamp_granularities", "segment")],
+        [("timestamp_granularities[0]", "word"), ("timestamp_granularities[1]", "segment")],
+        [("timestamp_granularities", "word,segment")],
+        [("timestamp_granularities[]", " segment , word ,")],
+        [("timestamp_granularities[]", "word"), ("timestamp_granularities", "segment,word")],
+    ],
+)
+def test_a_list_may_be_bracketed_bare_repeated_or_comma_separated(fields: list[tuple[str, str]]) -> None:
+    options = parse(*fields).render_options
+    assert (options.word_timestamps, options.segment_timestamps) == (True, True)
+
+
+def test_words_alone_come_without_segments() -> None:
+    options = parse(("timestamp_granularities[]", "word")).render_options
+    assert (options.word_timestamps, options.segment_timestamps) == (True, False)
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "on", "yes"])
+def test_what_means_yes_streams(text: str) -> None:
+    assert parse(("stream", text)).streamed
+
+
+@pytest.mark.parametrize("text", ["false", "False", "0", "off", "no", ""])
+def test_what_means_no_does_not_stream(text: str) -> None:
+    assert not parse(("stream", text)).streamed
+
+
+@pytest.mark.parametrize(("name", "streamed"), [(name, name in ("json", "text")) for name in OPENAI_FORMATS])
+def test_only_json_and_text_are_streamed(name: str, streamed: bool) -> None:
+    assert parse(("stream", "true"), ("response_format", name)).streamed is streamed
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [
+            ("chunking_strategy[type]", "server_vad"),
+            ("chunking_strategy[threshold]", "0.5"),
+            ("chunking_strategy[prefix_padding_ms]", "300"),
+            ("chunking_strategy[silence_duration_ms]", "700"),
+        ],
+        [
+            (
+                "chunking_strategy",
+                '{"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 700}',
+            )
+        ],
+    ],
+)
+def test_the_knobs_of_server_vad_reach_the_vad(fields: list[tuple[str, str]]) -> None:
+    vad = parse(*fields).job_options(SERVER_VAD).vad
+    assert vad == VadOptions(threshold=0.5, speech_pad_ms=300, min_silence_ms=700)
+
+
+@pytest.mark.parametrize("value", ["auto", "server_vad", '{"type": "server_vad"}', ""])
+def test_a_strategy_without_knobs_leaves_the_server_as_configured(value: str) -> None:
+    assert parse(("chunking_strategy", value)).job_options(SERVER_VAD).vad == SERVER_VAD
+
+
+def test_a_knob_that_is_not_given_keeps_its_configured_value() -> None:
+    vad = parse(("chunking_strategy[silence_duration_ms]", "700")).job_options(SERVER_VAD).vad
+    assert vad == VadOptions(threshold=0.25, min_silence_ms=700)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "param"),
+    [
+        ("response_format", "diarized_json", "response_format"),
+        ("response_format", "JSON5", "response_format"),
+        ("stream", "maybe", "stream"),
+        ("temperature", "1.1", "temperature"),
+        ("temperature", "-0.1", "temperature"),
+        ("temperature", "nan", "temperature"),
+        ("temperature", "warm", "temperature"),
+        ("include[]", "item", "include"),
+        ("timestamp_granularities", "word,sentence", "timestamp_granularities"),
+        ("chunking_strategy", "fixed", "chunking_strategy"),
+        ("chunking_strategy", "{", "chunking_strategy"),
+        ("chunking_strategy", "[" * 5000, "chunking_strategy"),
+        ("chunking_strategy", "7", "chunking_strategy"),
+        ("chunking_strategy[type]", "client_vad", "chunking_strategy[type]"),
+        ("chunking_strategy[threshold]", "1.5", "chunking_strategy[threshold]"),
+        ("chunking_strategy[threshold]", "nan", "chunking_strategy[threshold]"),
+        ("chunking_strategy[prefix_padding_ms]", "-1", "chunking_strategy[prefix_padding_ms]"),
+        ("chunking_strategy[silence_duration_ms]", "1e9", "chunking_strategy[silence_duration_ms]"),
+        ("model[x]", "demo", "model"),
+    ],
+)
+def test_a_bad_value_is_refused_and_its_field_named(name: str, value: str, param: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse((name, value))
+    assert refused.value.param == param
+    assert param in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["demo", "whisper-1"])
+def test_the_loaded_model_answers_to_its_name_and_aliases(name: str) -> None:
+    assert parse(("model", name)).model == name
+
+
+def test_another_model_is_refused() -> None:
+    with pytest.raises(UnknownModel) as refused:
+        parse(("model", "gpt-4o-transcribe"))
+    assert refused.value.param == "model"
+
+
+def test_allowed_models_replace_the_loaded_models_name_but_not_the_aliases() -> None:
+    settings = SETTINGS.model_copy(update={"allowed_models": frozenset({"ru-asr"})})
+    assert parse_form([("model", "ru-asr")], settings).model == "ru-asr"
+    assert parse_form([("model", "whisper-1")], settings).model == "whisper-1"
+    with pytest.raises(UnknownModel):
+        parse_form([("model", "demo")], settings)
+
+
+def test_of_a_scalar_given_twice_the_last_counts() -> None:
+    assert parse(("response_format", "srt"), ("response_format", "vtt")).response_format == "vtt"
+
+
+@given(
+    fields=st.lists(
+        st.tuples(
+            st.one_of(
+                st.text(max_size=20),
+                st.sampled_from([*TranscriptionForm.model_fields, "prompt", "language", "known_speaker_names[]"]),
+                st.sampled_from(["include[]", "chunking_strategy[threshold]", "chunking_strategy[]", "[]", "stream[x]"]),
+            ),
+            st.one_of(st.text(max_size=30), st.sampled_from(["true", "auto", "0.5", "word", "json", "{}", "[[]]"])),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_a_form_holds_it_is_understood_or_refused_with_a_known_field_named(
+    fields: list[tuple[str, str]],
+) -> None:
+    try:
+        form: Any = parse_form(fields, SETTINGS)
+    except BadRequest as refused:
+        assert refused.param is not None
+        assert is_known(refused.param)
+    else:
+        assert form.response_format in OPENAI_FORMATS
+        assert 0 < form.job_options(SERVER_VAD).vad.threshold < 1

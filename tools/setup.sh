@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Makes .venv and what it needs: tools/setup.sh [DEPENDENCY-GROUP...]
+#
+# First choice: uv and uv.lock, exactly. Where PyTorch's index or GitHub cannot be reached, pip installs the same
+# versions from the ordinary package index. A second run does nothing until uv.lock, pyproject.toml or this file changes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+GIGAAM_FROM_INDEX="gigaam==0.1.0" # newer ones are only in its git repository; this one knows the v1 and v2 networks
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Runs a command without its chatter; a failure shows the end of it.
+quietly() { "$@" >"$scratch/log" 2>&1 || { tail -n 30 "$scratch/log" >&2; die "failed: $*"; }; }
+
+pip_install() { quietly .venv/bin/python -m pip install "$@"; }
+
+need_ffmpeg() {
+    command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null && return
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        say "installing ffmpeg with apt-get"
+        export DEBIAN_FRONTEND=noninteractive
+        quietly apt-get update
+        quietly apt-get install --yes --no-install-recommends ffmpeg
+    else
+        die "ffmpeg is missing. Debian, Ubuntu: sudo apt install ffmpeg. Fedora: sudo dnf install ffmpeg-free. macOS: brew install ffmpeg"
+    fi
+}
+
+need_venv_with_pip() {
+    .venv/bin/python -m pip --version >/dev/null 2>&1 && return
+    local python
+    for python in python3 python3.13 python3.12 python3.11; do
+        if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            say "making .venv with $("$python" --version)"
+            "$python" -m venv --clear .venv || die "cannot make .venv (Debian, Ubuntu: sudo apt install python3-venv)"
+            return
+        fi
+    done
+    die "Python 3.11, 3.12 or 3.13 is needed (or uv on PATH, which brings its own)"
+}
+
+# Sets `uv`: the one on PATH, or the locked version installed into .venv.
+need_uv() {
+    uv=$(command -v uv) && return
+    uv=.venv/bin/uv
+    local version
+    version=$(sed -n '/^name = "uv"$/{n;s/^version = "\(.*\)"$/\1/p;}' uv.lock)
+    need_venv_with_pip
+    [ "$("$uv" --version 2>/dev/null | cut -d' ' -f2)" = "$version" ] || pip_install "uv==$version"
+}
+
+install_with_uv() { # group options
+    UV_PROJECT_ENVIRONMENT=.venv "$uv" sync --frozen --inexact "$@" >"$scratch/log" 2>&1
+}
+
+install_with_pip() { # group options
+    local pins=$scratch/pins.txt torch=$scratch/torch.txt
+    need_venv_with_pip
+    quietly "$uv" export --frozen --no-hashes --no-header --no-annotate --no-emit-project --no-emit-package gigaam \
+        --output-file "$scratch/export.txt" "$@"
+    grep -vE '^torch(audio)?==' "$scratch/export.txt" >"$pins"
+    # The index has these two without the suffix that says which build they are.
+    grep -E '^torch(audio)?==' "$scratch/export.txt" | sed 's/+[a-z0-9]*//' >"$torch"
+
+    pip_install --no-deps -r "$pins"
+    grep '^torch==' "$torch" >"$scratch/torch-alone.txt"
+    pip_install -c "$pins" -r "$scratch/torch-alone.txt" # with its dependencies: there are several builds of it
+    pip_install --no-deps -r "$torch" "$GIGAAM_FROM_INDEX" -e .
+    drop_cuda_libraries
+}
+
+# torchaudio's libraries from the ordinary index want CUDA; its Python parts, all that is used, work without them.
+drop_cuda_libraries() {
+    quietly .venv/bin/python - <<'PYTHON'
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+if sys.platform == "linux" and torch.version.cuda is None:
+    for library in Path(find_spec("torchaudio").origin).parent.glob("lib/*.so"):
+        library.unlink()
+PYTHON
+}
+
+main() {
+    need_ffmpeg
+    local stamp=.venv/.ready wanted group groups=()
+    wanted="$(cat uv.lock pyproject.toml tools/setup.sh | cksum) $*"
+    [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
+
+    for group in "$@"; do groups+=(--group "$group"); done
+    need_uv
+    say "installing into .venv what uv.lock lists"
+    if install_with_uv ${groups[@]+"${groups[@]}"}; then
+        say "done, with uv"
+    else
+        say "uv could not ($(grep -m1 'Failed to' "$scratch/log" || head -n 1 "$scratch/log")); pip installs the same versions"
+        install_with_pip ${groups[@]+"${groups[@]}"}
+        say "done, with pip"
+    fi
+    quietly .venv/bin/python -c 'import bentoml, gigaam, silero_vad, torch, torchaudio'
+    echo "$wanted" >"$stamp"
+}
+
+main "$@"

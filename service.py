@@ -1,5 +1,8 @@
 """The Bento: one service with the engine inside it, the HTTP API mounted on it. The only file that imports bentoml."""
 
+# bentoml's decorators come without types.
+# mypy: disallow-untyped-decorators=False
+
 from __future__ import annotations
 
 import os
@@ -79,4 +82,4 @@ class GigaamAsr:
                 yield line
 
 
-GigaamAsr.add_asgi_middleware(Guard, ours=app)
+GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

@@ -67,8 +67,8 @@ class Chunk:
     span: Span
     pcm: Pcm
     speech: Probabilities
-    """Probabilities of the VAD windows that `span` touches. Windows begin at multiples of `VAD_WINDOW` in the recording,
-    the first of these at `span.start // VAD_WINDOW * VAD_WINDOW`."""
+    """Probabilities of the VAD windows that `span` touches. Windows begin at multiples of `VAD_WINDOW` in the
+    recording, the first of these at `span.start // VAD_WINDOW * VAD_WINDOW`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-GIGAAM_FROM_INDEX="gigaam==0.1.0" # newer ones are only in its git repository; this one knows the v1 and v2 networks
-
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -61,16 +59,12 @@ install_with_uv() { # group options
 install_with_pip() { # group options
     local pins=$scratch/pins.txt torch=$scratch/torch.txt
     need_venv_with_pip
-    quietly "$uv" export --frozen --no-hashes --no-header --no-annotate --no-emit-project --no-emit-package gigaam \
-        --output-file "$scratch/export.txt" "$@"
-    grep -vE '^torch(audio)?==' "$scratch/export.txt" >"$pins"
-    # The index has these two without the suffix that says which build they are.
-    grep -E '^torch(audio)?==' "$scratch/export.txt" | sed 's/+[a-z0-9]*//' >"$torch"
-
+    .venv/bin/python tools/pins.py --uv "$uv" --ordinary-index "$@" >"$scratch/all.txt"
+    grep -v '^torch==' "$scratch/all.txt" >"$pins"
+    grep '^torch==' "$scratch/all.txt" >"$torch"
     pip_install --no-deps -r "$pins"
-    grep '^torch==' "$torch" >"$scratch/torch-alone.txt"
-    pip_install -c "$pins" -r "$scratch/torch-alone.txt" # with its dependencies: there are several builds of it
-    pip_install --no-deps -r "$torch" "$GIGAAM_FROM_INDEX" -e .
+    pip_install -r "$torch" # with its dependencies, which are not the same for every build of it
+    pip_install --no-deps -e .
     drop_cuda_libraries
 }
 
@@ -92,7 +86,7 @@ PYTHON
 main() {
     need_ffmpeg
     local stamp=.venv/.ready wanted group groups=()
-    wanted="$(cat uv.lock pyproject.toml tools/setup.sh | cksum) $*"
+    wanted="$(cat uv.lock pyproject.toml tools/setup.sh tools/pins.py | cksum) $*"
     [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
 
     for group in "$@"; do groups+=(--group "$group"); done

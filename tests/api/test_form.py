@@ -160,7 +160,9 @@ def test_of_a_scalar_given_twice_the_last_counts() -> None:
             st.one_of(
                 st.text(max_size=20),
                 st.sampled_from([*TranscriptionForm.model_fields, "prompt", "language", "known_speaker_names[]"]),
-                st.sampled_from(["include[]", "chunking_strategy[threshold]", "chunking_strategy[]", "[]", "stream[x]"]),
+                st.sampled_from(
+                    ["include[]", "chunking_strategy[threshold]", "chunking_strategy[]", "[]", "stream[x]"]
+                ),
             ),
             st.one_of(st.text(max_size=30), st.sampled_from(["true", "auto", "0.5", "word", "json", "{}", "[[]]"])),
         ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import wave
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from asr_core.types import SAMPLE_RATE, Pcm
 
@@ -13,9 +14,9 @@ SPEECH_FILE = Path(__file__).parents[2] / "asr_core" / "demo" / "speech.wav"
 
 
 def speech() -> Pcm:
-    samples, rate = soundfile.read(SPEECH_FILE, dtype="int16")
-    assert rate == SAMPLE_RATE
-    return np.asarray(samples, np.int16)
+    with wave.open(str(SPEECH_FILE)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 
 def silence(seconds: float) -> Pcm:
@@ -46,6 +47,12 @@ def talk_with_pauses() -> Pcm:
         pieces += [voice[start : start + random.integers(SAMPLE_RATE // 3, 4 * SAMPLE_RATE)]]
         pieces += [silence(random.choice([0.06, 0.1, 0.15, 0.3, 1.0, 3.0]))]
     return np.concatenate(pieces)
+
+
+def in_blocks(signal: Pcm, cuts: list[int]) -> list[Pcm]:
+    """Split at the given places, counted round and round; blocks may be empty."""
+    edges = [0, *sorted(cut % (len(signal) + 1) for cut in cuts), len(signal)]
+    return [signal[start:end] for start, end in pairwise(edges)]
 
 
 SIGNALS = {

@@ -95,9 +95,9 @@ def test_chunks_begin_and_end_with_speech(spans: list[Span], policy: ChunkPolicy
 def test_chunks_do_not_depend_on_how_early_speech_is_announced(
     spans: list[Span], policy: ChunkPolicy, data: st.DataObject
 ) -> None:
-    merger, chunks, now = Merger(policy, scattered), [], 0
+    merger, chunks, before = Merger(policy, scattered), [], 0
     for span in spans:
-        for now in sorted(data.draw(st.lists(st.integers(now, span.start), max_size=3))):
+        for now in sorted(data.draw(st.lists(st.integers(before, span.start), max_size=3))):
             chunks += merger.advance(now)
         for known_end in sorted(data.draw(st.lists(st.integers(span.start, span.end), max_size=3))):
             needed = merger.needed_from(span.start)
@@ -105,7 +105,7 @@ def test_chunks_do_not_depend_on_how_early_speech_is_announced(
             assert all(chunk.start >= needed for chunk in grown)
             chunks += grown
         chunks += merger.push(span)
-        now = span.end
+        before = span.end
     assert chunks + merger.flush() == list(merge(spans, policy, scattered))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from asr_core.audio import vad
 from asr_core.audio.vad import SileroNetwork, SpeechProbabilities, SpeechSpans, speech_spans
 from asr_core.errors import ModelError
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
-from tests.audio.signals import SIGNALS, speech
+from tests.audio.signals import SIGNALS, in_blocks, speech
 
 OPTION_SETS = {
     "defaults": VadOptions(),
@@ -43,9 +44,9 @@ def silero_probabilities(model: torch.nn.Module, signal: Pcm) -> Probabilities:
     """Window by window, the last one zero-padded."""
     model.reset_states()  # type: ignore[operator]  # a TorchScript method
     padded = np.concatenate((signal, np.zeros(-len(signal) % VAD_WINDOW, np.int16)))
-    windows = torch.from_numpy(padded.astype(np.float32) / 32768).split(VAD_WINDOW)
+    windows = torch.from_numpy(padded.astype(np.float32) / 32768).reshape(-1, VAD_WINDOW)
     with torch.inference_mode():
-        return np.array([model(window, SAMPLE_RATE).item() for window in windows if len(window)], np.float32)
+        return np.array([model(window, SAMPLE_RATE).item() for window in windows], np.float32)
 
 
 def silero_spans(probabilities: Probabilities, total: int, options: VadOptions) -> list[Span]:
@@ -63,10 +64,6 @@ def silero_spans(probabilities: Probabilities, total: int, options: VadOptions) 
     return [Span(speech["start"], speech["end"]) for speech in found]
 
 
-def split(signal: Pcm, cuts: list[int]) -> list[Pcm]:
-    return np.split(signal, sorted(cut % (len(signal) + 1) for cut in cuts))
-
-
 def our_probabilities(network: SileroNetwork, blocks: list[Pcm]) -> Probabilities:
     stream = SpeechProbabilities(network)
     return np.concatenate([*(stream.push(block) for block in blocks), stream.flush()])
@@ -78,9 +75,7 @@ def reference(silero: torch.nn.Module) -> dict[str, Probabilities]:
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_probabilities_are_silero_s_own(
-    name: str, network: SileroNetwork, reference: dict[str, Probabilities]
-) -> None:
+def test_probabilities_are_silero_s_own(name: str, network: SileroNetwork, reference: dict[str, Probabilities]) -> None:
     ours = our_probabilities(network, [SIGNALS[name]])
     assert ours.shape == reference[name].shape
     np.testing.assert_allclose(ours, reference[name], atol=1e-4)
@@ -103,8 +98,17 @@ def test_the_signals_hold_speech_to_find_and_none_where_there_is_none(reference:
     assert found["silence"] == found["empty"] == 0
 
 
-@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy, lambda pcm: torch.from_numpy(pcm / np.float32(32768))])
-def test_speech_spans_takes_int16_arrays_and_int16_or_float_tensors(form, silero: torch.nn.Module) -> None:  # type: ignore[no-untyped-def]
+FORMS: dict[str, Callable[[Pcm], Pcm | torch.Tensor]] = {
+    "int16 array": lambda pcm: pcm,
+    "int16 tensor": torch.tensor,
+    "float tensor": lambda pcm: torch.from_numpy(pcm / np.float32(32768)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_speech_spans_takes_arrays_and_tensors(
+    form: Callable[[Pcm], Pcm | torch.Tensor], silero: torch.nn.Module
+) -> None:
     from silero_vad import get_speech_timestamps  # noqa: PLC0415  # see conftest
 
     signal = speech()
@@ -117,7 +121,9 @@ def test_speech_spans_takes_int16_arrays_and_int16_or_float_tensors(form, silero
 @given(cuts=st.lists(st.integers(0), max_size=30))
 def test_probabilities_are_bit_for_bit_the_same_whatever_the_blocks(network: SileroNetwork, cuts: list[int]) -> None:
     signal = SIGNALS["talk with pauses"][: 12 * SAMPLE_RATE + 5]
-    assert our_probabilities(network, split(signal, cuts)).tobytes() == our_probabilities(network, [signal]).tobytes()
+    assert (
+        our_probabilities(network, in_blocks(signal, cuts)).tobytes() == our_probabilities(network, [signal]).tobytes()
+    )
 
 
 @settings(max_examples=300, deadline=None)
@@ -149,8 +155,8 @@ def test_speech_that_is_announced_as_open_becomes_a_span_that_reaches_as_far(
         found += spans.push(np.full(length, value, np.float32))
         announced += [spans.open] if spans.open else []
     found += spans.flush(VAD_WINDOW * sum(length for _, length in runs))
-    for speech in announced:
-        assert any(span.start == speech.start and span.end >= speech.end for span in found)
+    for begun in announced:
+        assert any(span.start == begun.start and span.end >= begun.end for span in found)
 
 
 def test_a_span_is_out_soon_after_its_speech_ended() -> None:

@@ -67,7 +67,7 @@ def through_codec(waves: Sequence[Wave], codec: str) -> list[Wave]:
 
 def disturb(waves: list[Wave], seed: int, share: float) -> list[Wave]:
     """A share of the recordings through a room, and as many through a codec."""
-    draw, rng = random.Random(seed), np.random.default_rng(seed)  # noqa: S311
+    draw, rng = random.Random(seed), np.random.default_rng(seed)
     changed = [reverberate(wave, rng) if draw.random() < share else wave for wave in waves]
     for codec in CODECS:
         chosen = [index for index in range(len(changed)) if draw.random() < share / len(CODECS)]

@@ -39,7 +39,7 @@ def held_out(seed: int, count: int, known: Collection[str] = (), rare: bool = Fa
 
 def speak(kind: str, spoken: list[Sentence], seed: int) -> list[Recording]:
     """espeak and festival as they come, so without draws; variants with their speeds and pitches."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     if kind == "festival":
         waves = festival([sentence.spoken for sentence in spoken])
     else:
@@ -60,7 +60,7 @@ def noisy(recordings: list[Recording], seed: int) -> list[Recording]:
 
 def joined(recordings: list[Recording], seed: int, pauses: tuple[float, float] = (0.2, 2.0)) -> Recording:
     """One recording of many, with a pause of so many seconds after each."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     pieces = []
     for recording in recordings:
         pieces += [recording.wave, np.zeros(round(rng.uniform(*pauses) * SAMPLE_RATE), np.float32)]

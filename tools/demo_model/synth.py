@@ -2,8 +2,8 @@
 
     python -m tools.demo_model.synth --data /tmp/demo_data --parts 44
 
-The training set is defined by its parts: part N holds SENTENCES_PER_PART sentences of seed N, spoken by the voice kinds in
-SHARES. More parts extend the set without changing the ones that are there.
+The training set is defined by its parts: part N holds SENTENCES_PER_PART sentences of seed N, spoken by the voice kinds
+in SHARES. More parts extend the set without changing the ones that are there.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def make_part(seed: int, folder: Path) -> float:
     described = folder / f"part{seed:04d}.json"
     if described.exists():
         return float(json.loads(described.read_text(encoding="utf-8"))["hours"])
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     stream = sentences(seed)
     waves: list[Wave] = []
     labels: list[str] = []

@@ -49,7 +49,7 @@ def rare_words() -> list[str]:
 
 def sentences(seed: int, rare_share: float = RARE_SHARE) -> Iterator[Sentence]:
     """An endless stream, the same for the same seed."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     everyday = Everyday(rng)
     while True:
         rare = rng.random() < rare_share

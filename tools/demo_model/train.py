@@ -61,7 +61,7 @@ class Shared:
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """A quarter faster than the fused kernel when a CPU trains on short windows; these are full, so there is no mask."""
+    """A quarter faster than the fused kernel in training on a CPU. Windows are full, so there is no mask."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     attended: Tensor = scores.softmax(-1) @ v
     return attended
@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     options = Options(**vars(parser.parse_args()))
     print(f"{sum(parameter.numel() for parameter in new_network(0).parameters()) / 1e6:.2f} M parameters", flush=True)
-    spawn(work, (options, new_shared(options)), nprocs=options.workers)
+    spawn(work, (options, new_shared(options)), nprocs=options.workers)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

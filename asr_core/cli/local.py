@@ -1,0 +1,93 @@
+"""Transcribing in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from asr_core.cli.batch import Heard
+from asr_core.engine.engine import Engine
+from asr_core.errors import AsrError
+from asr_core.model.download import Progress
+from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.settings import Settings
+from asr_core.types import JobOptions, Transcript, VadOptions
+
+POLL_S = 0.05
+
+
+class LocalTranscriber:
+    """An engine of our own, kept busy."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.parallel = settings.max_queue
+        self._engine = engine
+        self._options = JobOptions(VadOptions(threshold=settings.vad_threshold))
+
+    async def transcribe(self, path: Path, heard: Heard) -> Transcript:
+        segments = []
+        async with self._engine.open(path, self._options) as job:
+            async for segment in job:
+                segments.append(segment)
+                heard(segment.end_s)
+        return Transcript(tuple(segments), job.duration_s)
+
+
+@asynccontextmanager
+async def local_transcriber(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[LocalTranscriber]:
+    """An engine, once its model is loaded; `say` is told what that involves. Raises ModelError if it cannot be.
+
+    When the task is cancelled, the engine is left as it is: it may be minutes before the compute thread listens, and
+    whoever interrupts a program does not want to wait for that.
+    """
+    loading = _Loading(settings)
+    engine = Engine(settings, loading)
+    await engine.start()
+    try:
+        await _ready(engine, loading, say)
+        status = engine.status
+        say(f"{status.model} on {status.device} in {status.precision}")
+        yield LocalTranscriber(engine, settings)
+    finally:
+        task = asyncio.current_task()
+        if not (task and task.cancelling()):
+            await engine.stop()
+
+
+class _Loading:
+    """Loads the model, and remembers why it could not: the engine itself would try for ever."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.error: Exception | None = None
+
+    def __call__(self, progress: Progress) -> Recognizer:
+        settings = self._settings
+        try:
+            return load_recognizer(
+                settings.model,
+                precision=settings.precision,
+                device=settings.device,
+                threads=settings.num_threads or None,
+                models_dir=settings.models_dir,
+                engine=settings.engine,
+                progress=progress,
+            )
+        except Exception as error:
+            self.error = error
+            raise
+
+
+async def _ready(engine: Engine, loading: _Loading, say: Callable[[str], None]) -> None:
+    """Wait until the model is loaded. Raises what went wrong instead."""
+    said = None
+    while not engine.status.loaded:
+        if loading.error:
+            raise loading.error
+        detail = engine.status.detail
+        if detail and detail.startswith("downloading") and detail != said:
+            say(detail)
+            said = detail
+        await asyncio.sleep(POLL_S)

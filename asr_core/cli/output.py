@@ -1,0 +1,83 @@
+"""Where transcripts go: files that are there whole or not at all, or standard output."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from asr_core.cli.plan import Task
+from asr_core.text.formats import RenderOptions, render
+from asr_core.types import Transcript
+
+
+class Sink(Protocol):
+    """Takes each task's transcript as it is done, and None for one that failed."""
+
+    def take(self, index: int, task: Task, transcript: Transcript | None) -> None: ...
+
+
+class FileSink:
+    """Writes a task's outputs to their files."""
+
+    def __init__(self, options: RenderOptions) -> None:
+        self._options = options
+
+    def take(self, index: int, task: Task, transcript: Transcript | None) -> None:
+        """Raises OSError when a file cannot be written."""
+        if transcript is not None:
+            for format_name, path in task.outputs.items():
+                write_whole(path, body(transcript, format_name, self._options))
+
+
+class StdoutSink:
+    """Writes transcripts to standard output, in the order of the tasks; `display` makes room on a shared terminal."""
+
+    def __init__(
+        self, format_name: str, options: RenderOptions, display: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._format_name = format_name
+        self._options = options
+        self._display = display
+        self._waiting: dict[int, bytes] = {}
+        self._next = 0
+
+    def take(self, index: int, task: Task, transcript: Transcript | None) -> None:
+        self._waiting[index] = body(transcript, self._format_name, self._options) if transcript else b""
+        with self._display():
+            while self._next in self._waiting:
+                sys.stdout.buffer.write(self._waiting.pop(self._next))
+                self._next += 1
+            sys.stdout.buffer.flush()
+
+
+def body(transcript: Transcript, format_name: str, options: RenderOptions) -> bytes:
+    """`transcript` as a text file: its last line is ended."""
+    rendered = render(transcript, format_name, options).body
+    return rendered if rendered.endswith(b"\n") else rendered + b"\n"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make `path` a file of this content, or leave it as it was, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacement(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _replacement(path: Path) -> Iterator[BinaryIO]:
+    """A new file, in the same folder, that takes the place of `path` if the scope is left without an exception."""
+    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        with draft.open("xb") as file:
+            yield file
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,133 @@
+"""Which recordings a batch has, and where each transcript goes. Touches names only, never contents."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIXES = {
+    "json": ".json",
+    "text": ".txt",
+    "srt": ".srt",
+    "verbose_json": ".verbose.json",
+    "vtt": ".vtt",
+    "tsv": ".tsv",
+}
+"""What each format's file ends in."""
+
+RECORDINGS = frozenset(
+    ".3gp .aac .ac3 .aif .aiff .amr .ape .asf .au .avi .caf .dts .eac3 .flac .flv .m2ts .m4a .m4b .m4v .mka .mkv "
+    ".mov .mp2 .mp3 .mp4 .mpeg .mpg .mts .mxf .oga .ogg .ogv .opus .ra .rm .spx .tta .ts .vob .voc .w64 .wav .weba "
+    ".webm .wma .wmv .wv".split()
+)
+"""What files in a folder end in to be taken for recordings; a file given by its own name may end in anything."""
+
+
+class Collision(Exception):
+    """Two recordings would be written to the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file to transcribe, and the folder, relative to the output folder, that its transcript belongs in."""
+
+    path: Path
+    subfolder: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A recording, what to call it, and the files still to be written for it, by format."""
+
+    recording: Path
+    label: str
+    outputs: Mapping[str, Path]
+
+
+def find(inputs: Iterable[Path], *, recursive: bool) -> Iterator[Recording]:
+    """The files among `inputs` and the recordings in the folders among them, each once, a folder's in order of name."""
+    seen: set[Path] = set()
+    for path in inputs:
+        for recording in _in_folder(path, recursive=recursive) if path.is_dir() else (Recording(path),):
+            identity = recording.path.resolve()
+            if identity not in seen:
+                seen.add(identity)
+                yield recording
+
+
+def plan(recordings: Iterable[Recording], formats: Iterable[str], output_dir: Path | None) -> list[Task]:
+    """A task for each recording, its outputs beside it or, in the same tree, under `output_dir`.
+
+    talk.mp3 → talk.txt; but talk.mp3.txt where its folder has another recording called talk: then neither is taken for
+    the other, in this batch or a later one. Raises Collision where that is not enough.
+    """
+    recordings = list(recordings)
+    names = _NamesInUse(recording.path for recording in recordings)
+    written_by: dict[Path, Path] = {}
+    tasks = []
+    for recording in recordings:
+        folder = recording.path.parent if output_dir is None else output_dir / recording.subfolder
+        stem = names.output_stem(recording.path)
+        outputs = {name: folder / (stem + SUFFIXES[name]) for name in formats}
+        for output in outputs.values():
+            other = written_by.setdefault(output, recording.path)
+            if other != recording.path:
+                raise Collision(
+                    f"{other} and {recording.path} would both be written to {output}. Give the folder that they have "
+                    "in common instead, or another --output-dir for one of them."
+                )
+        tasks.append(Task(recording.path, str(recording.path), outputs))
+    return tasks
+
+
+def missing(tasks: Iterable[Task]) -> list[Task]:
+    """The tasks that have something to write, with only those outputs that do not exist yet."""
+    reduced = []
+    for task in tasks:
+        if outputs := {name: path for name, path in task.outputs.items() if not path.exists()}:
+            reduced.append(Task(task.recording, task.label, outputs))
+    return reduced
+
+
+def _in_folder(folder: Path, *, recursive: bool) -> Iterator[Recording]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for name in sorted(files):
+            if _is_recording(name):
+                yield Recording(Path(parent, name), Path(parent).relative_to(folder))
+
+
+def _is_recording(name: str) -> bool:
+    return Path(name).suffix.lower() in RECORDINGS and not name.startswith(".")
+
+
+class _NamesInUse:
+    """What a batch's recordings, and those beside them, are called without their last suffix."""
+
+    def __init__(self, recordings: Iterable[Path]) -> None:
+        self._names: dict[Path, set[str]] = {}
+        for path in recordings:
+            if path.parent not in self._names:
+                self._names[path.parent] = _recordings_in(path.parent)
+            self._names[path.parent].add(path.name)
+        self._counts = {folder: Counter(map(_stem, names)) for folder, names in self._names.items()}
+
+    def output_stem(self, path: Path) -> str:
+        """The name that the outputs of `path` begin with: its stem where that says which recording it is."""
+        alone = self._counts[path.parent][_stem(path.name)] == 1
+        return path.stem if alone and path.suffix not in SUFFIXES.values() else path.name
+
+
+def _stem(name: str) -> str:
+    """Not every file system tells A from a."""
+    return Path(name).stem.casefold()
+
+
+def _recordings_in(folder: Path) -> set[str]:
+    try:
+        return set(filter(_is_recording, os.listdir(folder)))
+    except OSError:
+        return set()

@@ -1,0 +1,165 @@
+"""What a batch says while it runs, all on stderr: a line for each recording, and bars where somebody can see them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as Bar
+from rich.text import Text
+
+from asr_core.cli.plan import Task
+from asr_core.logs import request_id
+
+SPEED_WINDOW_S = 120.0
+"""What a bar's speed is the average of: text comes in chunks, at intervals of seconds."""
+
+
+class _SpeedColumn(ProgressColumn):
+    """Seconds of sound a second."""
+
+    def render(self, task: Bar) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}×" if speed else "", style="progress.data.speed")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recording that was not transcribed, and why."""
+
+    label: str
+    reason: str
+
+
+class Report:
+    """The progress of `n_tasks` tasks."""
+
+    def __init__(self, n_tasks: int) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.failures: list[Failure] = []
+        self.audio_s = 0.0
+        """Seconds of recordings that are done."""
+        self._n_tasks = n_tasks
+        self._n_over = 0
+        self._begin = perf_counter()
+        self._lengths: dict[int, float] = {}
+        self._heard: dict[int, float] = {}
+        self._started: dict[int, float] = {}
+        self._bars: dict[int, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            _SpeedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            redirect_stdout=False,  # would send transcripts to stderr
+            redirect_stderr=False,
+            speed_estimate_period=SPEED_WINDOW_S,
+            disable=not self.console.is_terminal,
+        )
+        self._total = self._progress.add_task("", total=None, visible=False)
+
+    @property
+    def shows_bars(self) -> bool:
+        return not self._progress.disable
+
+    @property
+    def n_done(self) -> int:
+        """Recordings transcribed."""
+        return self._n_over - len(self.failures)
+
+    @property
+    def elapsed_s(self) -> float:
+        return perf_counter() - self._begin
+
+    def __enter__(self) -> Report:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, message: str) -> None:
+        """A line of its own."""
+        self.console.print(escape(message))
+
+    def lengths_known(self, lengths: dict[int, float]) -> None:
+        """How long the recordings are, by index, s; those missing do not tell."""
+        self._lengths |= lengths
+        for index, bar in self._bars.items():
+            self._progress.update(bar, total=lengths.get(index))
+        self._update_total()
+
+    def start(self, index: int, task: Task) -> None:
+        self._started[index] = perf_counter()
+        name = escape(task.label if len(task.label) <= 40 else f"…{task.label[-39:]}")
+        self._bars[index] = self._progress.add_task(name, total=self._lengths.get(index))
+
+    def heard(self, index: int, seconds: float) -> None:
+        """A recording's text is there up to here."""
+        self._heard[index] = seconds
+        self._progress.update(self._bars[index], completed=seconds)
+        self._update_total()
+
+    def finish(self, index: int, task: Task, seconds: float) -> None:
+        """A recording of this length is done, and written."""
+        took = perf_counter() - self._started[index]
+        self.audio_s += seconds
+        self._lengths[index] = seconds
+        self._over(index, seconds)
+        targets = ", ".join(path.name for path in task.outputs.values()) or "standard output"
+        self.say(f"[{self._n_over}/{self._n_tasks}] {task.label} → {targets}  ({seconds:.1f} s, {seconds / took:.1f}×)")
+
+    def fail(self, index: int, task: Task, reason: str) -> None:
+        self.failures.append(Failure(task.label, reason))
+        self._over(index, self._lengths.get(index, 0.0))
+        self.say(f"[{self._n_over}/{self._n_tasks}] {task.label}: FAILED: {reason}")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Scope in which the terminal is free for other output."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
+
+    def _over(self, index: int, seconds: float) -> None:
+        self._n_over += 1
+        self._heard[index] = seconds
+        self._progress.remove_task(self._bars.pop(index))
+        self._update_total()
+
+    def _update_total(self) -> None:
+        total = sum(self._lengths.values()) if len(self._lengths) == self._n_tasks else None
+        self._progress.update(
+            self._total,
+            description=f"[bold]{self._n_over} of {self._n_tasks} done",
+            completed=sum(self._heard.values()),
+            total=total,
+            visible=self._n_tasks > 1,
+        )
+
+
+class LogLines(logging.Handler):
+    """Shows the log's warnings among the report's lines, each with the recording that it is about."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(logging.WARNING)
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        about = request_id.get()
+        where = "" if about == "-" else f"{about}: "
+        self._report.say(f"{record.levelname.lower()}: {where}{self.format(record)}")

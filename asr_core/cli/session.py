@@ -1,0 +1,89 @@
+"""One batch from start to end: its messages, what interrupts it, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+
+from asr_core.cli.batch import Transcriber, run_batch
+from asr_core.cli.output import Sink
+from asr_core.cli.plan import Task
+from asr_core.cli.progress import LogLines, Report
+from asr_core.errors import AsrError
+
+Say = Callable[[str], None]
+OpenTranscriber = Callable[[Say], AbstractAsyncContextManager[Transcriber]]
+"""Makes a transcriber ready; it says what that involves."""
+
+DONE, FAILED = 0, 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(Exception):
+    """The user, or the system, asked the program to end. Files and processes are cleaned up; threads may be busy."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.strsignal(signum))
+        self.exit_code = 128 + signum
+
+
+def run_session(tasks: Sequence[Task], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> int:
+    """Transcribe `tasks`; give the exit code. Raises Interrupted."""
+    if not tasks:
+        return DONE
+    logging.getLogger().handlers = [LogLines(report)]
+    try:
+        with report:
+            asyncio.run(_run(tasks, sink, report, open_transcriber))
+    except AsrError as error:
+        report.say(f"error: {error}")
+        return FAILED
+    except Interrupted:
+        report.say(f"Interrupted: {report.n_done} of {len(tasks)} done. The same command goes on from there.")
+        raise
+    _summarize(report, len(tasks))
+    return FAILED if report.failures else DONE
+
+
+async def _run(tasks: Sequence[Task], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> None:
+    with _interruptible():
+        async with open_transcriber(report.say) as transcriber:
+            await run_batch(tasks, transcriber, sink, report)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Scope that a signal cancels, whereupon Interrupted is raised."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    received: list[int] = []
+
+    def interrupt(signum: int) -> None:
+        received.append(signum)
+        task.cancel()
+
+    for signum in SIGNALS:
+        loop.add_signal_handler(signum, interrupt, signum)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if received:
+            raise Interrupted(received[0]) from None
+        raise
+    finally:
+        for signum in SIGNALS:
+            loop.remove_signal_handler(signum)
+
+
+def _summarize(report: Report, n_tasks: int) -> None:
+    if n_tasks == 1:
+        return
+    speed = report.audio_s / report.elapsed_s
+    report.say(f"{report.n_done} of {n_tasks} done: {report.audio_s:.0f} s in {report.elapsed_s:.1f} s, {speed:.1f}×")
+    if report.failures:
+        report.say(f"{len(report.failures)} failed:")
+        for failure in report.failures:
+            report.say(f"  {failure.label}: {failure.reason}")

@@ -1,0 +1,103 @@
+"""A running server from Python, through BentoML's own client.
+
+    with Client("http://nas:3000") as client:
+        for event in client.stream(Path("talk.mp3")):
+            print(event.get("text"))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import bentoml
+import httpx
+from bentoml.exceptions import BentoMLException
+
+from asr_core.errors import AsrError, BadRequest, Busy, Unauthorized, UploadTooLarge
+
+DAY_S = 86_400.0
+"""A recording takes as long as it takes; this is how long the client waits for the next byte."""
+
+ERRORS: dict[int, type[AsrError]] = {400: BadRequest, 401: Unauthorized, 413: UploadTooLarge, 503: Busy}
+"""What the server's statuses mean; any other is an AsrError."""
+
+
+class Unreachable(Busy):
+    """There is no server at the address, or its connection broke off."""
+
+
+class Client:
+    """The server at `url`. For one thread at a time: BentoML's client closes all its files after each call.
+
+    Every method raises BadRequest, Unauthorized, UploadTooLarge, Busy (Unreachable among them) or AsrError.
+    """
+
+    def __init__(self, url: str, api_key: str = "") -> None:
+        with _our_errors(url):
+            # Without a token BentoML would send the one of its own cloud; its waiting for readiness is a busy loop.
+            self._bento = bentoml.SyncHTTPClient(url, token=api_key, timeout=DAY_S, server_ready_timeout=0)
+        self._url = url
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._bento.close()
+
+    def transcribe(self, recording: Path) -> dict[str, Any]:
+        """The transcript in OpenAI's `verbose_json`, with segments and words."""
+        with _our_errors(self._url):
+            answer: dict[str, Any] = self._bento.call("transcribe", file=recording)
+            return answer
+
+    def stream(self, recording: Path) -> Iterator[dict[str, Any]]:
+        """The transcript as it is recognised: events `{"type": "segment", …}`, the last one `{"type": "done", …}`.
+
+        A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
+        """
+        with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording)) as pieces:
+            for event in json_lines(pieces):
+                if event["type"] == "error":
+                    raise AsrError(event["error"]["message"])
+                yield event
+                if event["type"] == "done":
+                    return
+        raise Unreachable(f"{self._url} broke off in the middle of its answer.")
+
+
+def json_lines(pieces: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The objects of an NDJSON stream that arrives in pieces of any size; a last line without its end is dropped."""
+    rest = ""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split("\n")
+        yield from map(json.loads, filter(None, lines))
+
+
+@contextmanager
+def _our_errors(url: str) -> Iterator[None]:
+    """Scope in which the HTTP libraries' exceptions become ours."""
+    try:
+        yield
+    except BentoMLException as error:
+        raise ERRORS.get(error.error_code, AsrError)(_message(str(error))) from error
+    except httpx.HTTPError as error:
+        raise Unreachable(f"{url} cannot be reached: {str(error) or type(error).__name__}.") from error
+
+
+def _message(body: str) -> str:
+    """The sentence in an error answer of OpenAI's shape; of any other the beginning."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200]

@@ -1,0 +1,119 @@
+"""Every request is answered, under an id."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import pytest
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asr_core.api import guard
+from asr_core.api.guard import Guard
+from asr_core.errors import QueueFull
+from asr_core.logs import request_id
+
+
+async def ours(request: Any) -> Response:
+    return PlainTextResponse(f"ours {request_id.get()}")
+
+
+OURS = Starlette(routes=[Route("/shared", ours)])
+
+
+def call(bentoml: ASGIApp, path: str = "/", **kwargs: Any) -> httpx.Response:
+    """The answer of a guarded application, below BentoML's own timeout layer as in the server."""
+    app = TimeoutMiddleware(Guard(bentoml, ours=OURS), timeout=86_400)
+
+    async def request() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await asyncio.wait_for(client.get(path, **kwargs), 10)
+
+    return asyncio.run(request())
+
+
+def raising(exc: BaseException) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise exc
+
+    return app
+
+
+theirs: ASGIApp = PlainTextResponse("theirs")
+
+
+@pytest.mark.parametrize(
+    ("exc", "status"),
+    [
+        (RuntimeError("boom"), 500),
+        (QueueFull("full"), 503),
+        (ExceptionGroup("several", [ValueError()]), 500),
+    ],
+)
+def test_an_exception_before_the_response_is_answered_at_once(exc: Exception, status: int) -> None:
+    response = call(raising(exc))
+    assert response.status_code == status
+    assert response.json()["error"]["message"]
+    assert response.headers["x-request-id"]
+
+
+def test_a_path_of_ours_is_answered_by_us_and_any_other_by_bentoml() -> None:
+    assert call(theirs, "/shared").text.startswith("ours")
+    assert call(theirs, "/schema.json").text == "theirs"
+
+
+def test_the_id_that_a_client_gives_is_kept_and_known_to_the_log() -> None:
+    response = call(theirs, "/shared", headers={"x-request-id": "abc-1"})
+    assert (response.headers["x-request-id"], response.text) == ("abc-1", "ours abc-1")
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\tb", "<script>"])
+def test_an_id_that_could_do_harm_is_replaced(given: str) -> None:
+    assert call(theirs, headers={"x-request-id": given}).headers["x-request-id"] not in ("", given)
+
+
+def test_a_request_is_logged_in_one_line_whatever_its_path(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, guard.__name__):
+        call(theirs, "/a%0d%0aINFO fake")
+    (record,) = caplog.records
+    assert "/a%0d%0aINFO%20fake → 200" in record.getMessage().replace("%0D%0A", "%0d%0a")
+
+
+def test_probes_are_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, guard.__name__):
+        call(theirs, "/readyz")
+    assert not caplog.records
+
+
+def test_a_client_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "STALL_S", 0.05)
+    left = asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        finally:
+            left.set()
+
+    async def scenario() -> None:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "headers": []}
+        await asyncio.wait_for(Guard(endless, ours=OURS)(scope, receive, send), 10)
+        assert left.is_set()
+
+    asyncio.run(scenario())

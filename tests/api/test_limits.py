@@ -1,0 +1,170 @@
+"""Servers with a key, tight limits, or no model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import bentoml
+import httpx
+import openai
+import pytest
+from bentoml.exceptions import BentoMLException
+
+from tests.conftest import Server, running_server
+
+# Of a library that bentoml uses, raised when its client is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+
+KEY = "second-key"
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with keys that takes at most 1 MiB and 20 s."""
+    with running_server(
+        tmp_path_factory.mktemp("strict"),
+        API_KEY=f"first-key,{KEY}",
+        MAX_UPLOAD_MB="1",
+        MAX_AUDIO_SECONDS="20",
+        LOG_JSON="true",
+    ) as running:
+        yield running
+
+
+def client(server: Server, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+
+
+@pytest.mark.parametrize("key", ["first-key", KEY])
+def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_text: str, key: str) -> None:
+    assert client(strict, key).audio.transcriptions.create(file=speech, model="whisper-1").text == spoken_text
+    with bentoml.SyncHTTPClient(strict.url, token=key, timeout=60) as native:
+        assert native.transcribe(file=speech)["text"] == spoken_text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/audio/transcriptions"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/demo"),
+        ("POST", "/transcribe"),
+        ("POST", "/transcribe_stream"),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+def test_without_a_key_they_are_shut(strict: Server, method: str, path: str, headers: dict[str, str]) -> None:
+    response = httpx.request(method, strict.url + path, headers=headers)
+    assert response.status_code == 401
+    assert response.json()["error"]["code"] == "invalid_api_key"
+
+
+def test_the_clients_of_both_kinds_say_that_the_key_is_wrong(strict: Server, speech: Path) -> None:
+    with pytest.raises(openai.AuthenticationError):
+        client(strict, "wrong").audio.transcriptions.create(file=speech, model="whisper-1")
+    with bentoml.SyncHTTPClient(strict.url, token="wrong", timeout=60) as native, pytest.raises(BentoMLException):
+        native.transcribe(file=speech)
+
+
+@pytest.mark.parametrize("path", ["/health", "/livez", "/readyz", "/metrics"])
+def test_what_machines_ask_needs_no_key(strict: Server, path: str) -> None:
+    assert strict.get(path).status_code == 200
+
+
+def test_keys_are_not_in_the_log(strict: Server, speech: Path) -> None:
+    client(strict, KEY).audio.transcriptions.create(file=speech, model="whisper-1")
+    assert KEY not in strict.log.read_text()
+
+
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "not announced"])
+def test_a_client_that_sends_far_too_much_reads_why_it_was_refused(strict: Server, key: str, announced: bool) -> None:
+    size = 32 * 2**20
+
+    def body() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        yield from [bytes(2**16)] * (size // 2**16)
+
+    headers = {"content-type": "multipart/form-data; boundary=b", "authorization": f"Bearer {key}"}
+    if announced:
+        headers["content-length"] = str(sum(map(len, body())))
+    response = httpx.post(f"{strict.url}/v1/audio/transcriptions", content=body(), headers=headers, timeout=60)
+    assert response.status_code == (413 if key == KEY else 401)
+    assert response.json()["error"]["message"]
+    strict.wait_until_clean()
+
+
+def test_the_openai_client_is_told_that_a_file_is_too_large(strict: Server) -> None:
+    with pytest.raises(openai.APIStatusError, match="larger than this server accepts") as refused:
+        client(strict, KEY).audio.transcriptions.create(file=("a.wav", bytes(8 * 2**20)), model="whisper-1")
+    assert refused.value.status_code == 413
+
+
+def too_long(directory: Path, speech: Path, name: str) -> Path:
+    """30 s of speech, its length told by the header (ogg) or by nothing but the decoder (raw mp3)."""
+    path = directory / name
+    command = ["ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", str(speech), "-t", "30", "-write_xing", "0"]
+    if path.suffix != ".mp3":
+        command = command[:-2]
+    subprocess.run([*command, "-b:a", "32k", str(path)], check=True)
+    return path
+
+
+@pytest.mark.parametrize("name", ["long.ogg", "long.mp3"])
+def test_a_recording_that_is_too_long_is_a_bad_request(strict: Server, speech: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(openai.BadRequestError, match="20 s") as refused:
+        client(strict, KEY).audio.transcriptions.create(file=too_long(tmp_path, speech, name), model="whisper-1")
+    assert refused.value.param == "file"
+
+
+def test_json_lines_in_the_log_know_the_request(strict: Server) -> None:
+    strict.get("/v1/models", **{"x-request-id": "find-me"})
+    lines = [json.loads(line) for line in strict.log.read_text().splitlines() if line.startswith("{")]
+    assert [line["message"].split(" in ")[0] for line in lines if line["request_id"] == "find-me"] == [
+        "GET /v1/models → 401"
+    ]
+
+
+def test_an_unexpected_failure_is_answered_at_once_and_keeps_its_cause_to_itself(strict: Server, speech: Path) -> None:
+    """The directory for uploads is gone, which nobody expected."""
+    aside = strict.scratch.rename(strict.scratch.with_name("aside"))
+    try:
+        with pytest.raises(openai.InternalServerError) as failed:
+            client(strict, KEY).audio.transcriptions.create(file=speech, model="whisper-1")
+    finally:
+        aside.rename(strict.scratch)
+    assert str(strict.scratch) not in failed.value.response.text
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    assert "FileNotFoundError" in strict.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def loading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose model is not there (yet), and which finds no ffmpeg either."""
+    with running_server(tmp_path_factory.mktemp("loading"), ready=False, MODEL="/nowhere/absent.ckpt") as running:
+        yield running
+
+
+def test_before_the_model_is_loaded_the_server_lives_and_says_what_it_waits_for(loading: Server) -> None:
+    assert loading.get("/livez").status_code == 200
+    assert loading.get("/health").json() | {"device": None} == {
+        "status": "loading",
+        "model": "absent",
+        "device": None,
+        "precision": None,
+        "loaded": False,
+    }
+    ready = loading.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (503, "loading")
+    assert ready.json()["detail"]
+    assert "/nowhere" not in ready.text
+
+
+def test_before_the_model_is_loaded_recordings_are_sent_away_unread(loading: Server) -> None:
+    response = httpx.post(f"{loading.url}/v1/audio/transcriptions", content=b"x" * 2**20, timeout=30)
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "model_not_ready")
+    assert response.headers["retry-after"].isdecimal()
+    assert response.headers["x-should-retry"] == "true"

@@ -1,0 +1,147 @@
+"""The service as BentoML's own client sees it, and what BentoML would do that must not happen."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import bentoml
+import httpx
+import pytest
+from bentoml.exceptions import BentoMLException
+
+from tests.conftest import Server
+
+# Of a library that bentoml uses, raised when its client is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[bentoml.SyncHTTPClient]:
+    with bentoml.SyncHTTPClient(server.url, timeout=60) as connected:
+        yield connected
+
+
+def test_transcribe_returns_the_transcript_with_segments_and_words(
+    client: bentoml.SyncHTTPClient, speech: Path, spoken_text: str
+) -> None:
+    answer = client.transcribe(file=speech)
+    assert answer["text"] == spoken_text
+    assert " ".join(segment["text"] for segment in answer["segments"]) == spoken_text
+    assert " ".join(word["word"] for word in answer["words"]) == spoken_text
+
+
+def test_transcribe_stream_yields_json_lines_and_last_the_whole_text(
+    client: bentoml.SyncHTTPClient, speech: Path, spoken_text: str
+) -> None:
+    *segments, done = [json.loads(line) for line in "".join(client.transcribe_stream(file=speech)).splitlines()]
+    assert {segment["type"] for segment in segments} == {"segment"}
+    assert len(segments) > 1
+    assert " ".join(segment["text"] for segment in segments) == spoken_text
+    assert (done["type"], done["text"]) == ("done", spoken_text)
+
+
+def test_a_stream_cut_anywhere_can_be_decoded(server: Server, speech: Path) -> None:
+    with speech.open("rb") as file:
+        response = httpx.post(f"{server.url}/transcribe_stream", files={"file": file}, timeout=60)
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert response.content.isascii()
+
+
+def test_a_bad_recording_is_a_bad_request(client: bentoml.SyncHTTPClient, tmp_path: Path) -> None:
+    noise = tmp_path / "noise.wav"
+    noise.write_bytes(b"no sound" * 1000)
+    for method in (client.transcribe, lambda file: "".join(client.transcribe_stream(file=file))):
+        with pytest.raises(BentoMLException) as refused:
+            method(file=noise)
+        assert refused.value.error_code == 400
+        assert json.loads(str(refused.value))["error"]["param"] == "file"
+
+
+@pytest.fixture
+def visited() -> Iterator[tuple[str, list[str]]]:
+    """A web server's address, and the paths that were asked of it."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{web.server_port}/a.wav", paths
+        web.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("route", ["/transcribe", "/transcribe_stream", "/v1/audio/transcriptions"])
+def test_a_url_where_the_file_belongs_is_refused_and_never_fetched(
+    server: Server, client: bentoml.SyncHTTPClient, visited: tuple[str, list[str]], route: str
+) -> None:
+    url, paths = visited
+    target = server.url + route
+    playlist = f"#EXTM3U\n#EXTINF:9,\n{url}\n".encode()
+    requests = [
+        httpx.post(target, json={"file": url}),
+        httpx.post(target, data={"file": url}),
+        httpx.post(target, files={"file": (None, url)}),
+        httpx.post(target, files={"file": ("a.url", url.encode())}),
+        httpx.post(target, files={"file": ("a.m3u8", playlist)}),
+        httpx.post(target, content=url, headers={"content-type": "text/plain"}),
+        httpx.post(target, content=url, headers={"content-type": "application/vnd.bentoml+pickle"}),
+        httpx.post(target.replace("transcribe", "%74ranscribe"), json={"file": url}),
+    ]
+    assert {response.status_code for response in requests} == {400}
+    with pytest.raises(BentoMLException):
+        client.transcribe(file=url)
+    assert paths == []
+
+
+def test_the_published_schema_is_of_these_two_methods(server: Server) -> None:
+    routes = {route["route"]: route for route in server.get("/schema.json").json()["routes"]}
+    assert set(routes) == {"/transcribe", "/transcribe_stream"}
+    assert routes["/transcribe"]["input"]["properties"]["file"]["type"] == "file"
+
+
+@pytest.mark.parametrize("route", ["/transcribe", "/v1/audio/transcriptions"])
+def test_the_size_of_an_upload_is_not_the_size_of_the_memory_it_takes(server: Server, route: str) -> None:
+    """300 MiB go by while the worker's memory is watched."""
+    size, boundary = 300 * MIB, b"--b\r\n"
+    head = boundary + b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    worker = server.worker
+    before = peak = worker.memory_info().rss
+    stop = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not stop.wait(0.01):
+            peak = max(peak, worker.memory_info().rss)
+
+    def body() -> Iterator[bytes]:
+        yield head
+        yield from [bytes(MIB)] * (size // MIB)
+        yield b"\r\n--b--\r\n"
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        response = httpx.post(
+            server.url + route,
+            content=body(),
+            headers={"content-type": "multipart/form-data; boundary=b"},
+            timeout=60,
+        )
+    finally:
+        stop.set()
+        watcher.join()
+    assert response.status_code == 400, response.text
+    assert peak - before < 60 * MIB

@@ -1,0 +1,258 @@
+"""The service as the openai client sees it, over a real socket, with the demo model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
+
+from tests.conftest import Server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> OpenAI:
+    return OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+
+
+def post(server: Server, recording: Path, path: str = "/v1/audio/transcriptions", **form: Any) -> httpx.Response:
+    """A request as any HTTP client sends it."""
+    with recording.open("rb") as file:
+        return httpx.post(server.url + path, files={"file": file}, data=form, timeout=60)
+
+
+def test_json_is_the_text_and_the_duration(client: OpenAI, speech: Path, spoken_text: str) -> None:
+    answer = client.audio.transcriptions.create(file=speech, model="whisper-1")
+    assert answer.text == spoken_text
+    assert answer.logprobs is None
+    assert answer.usage is not None
+    assert answer.usage.type == "duration"
+    assert answer.usage.seconds > 5
+
+
+def test_text_is_the_text_and_nothing_else(server: Server, client: OpenAI, speech: Path, spoken_text: str) -> None:
+    assert client.audio.transcriptions.create(file=speech, model="demo", response_format="text") == spoken_text
+    response = post(server, speech, response_format="text")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.text == spoken_text
+
+
+def test_srt_and_vtt_are_subtitles_of_the_whole_text(
+    server: Server, client: OpenAI, speech: Path, spoken_text: str
+) -> None:
+    srt = client.audio.transcriptions.create(file=speech, model="demo", response_format="srt")
+    vtt = client.audio.transcriptions.create(file=speech, model="demo", response_format="vtt")
+    assert srt.startswith("1\n00:00:")
+    assert vtt.startswith("WEBVTT\n\n00:00:")
+    for subtitles in (srt, vtt):
+        lines = [line for line in subtitles.splitlines() if line and "-->" not in line]
+        assert " ".join(line for line in lines if not line.isdigit() and line != "WEBVTT") == spoken_text
+    assert post(server, speech, response_format="vtt").headers["content-type"] == "text/vtt; charset=utf-8"
+
+
+def test_verbose_json_has_all_that_the_clients_types_ask_for(client: OpenAI, speech: Path, spoken_text: str) -> None:
+    answer = client.audio.transcriptions.create(
+        file=speech,
+        model="demo",
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert (answer.language, answer.text) == ("russian", spoken_text)
+    assert answer.segments
+    assert answer.words
+    assert " ".join(segment.text for segment in answer.segments) == spoken_text
+    assert " ".join(word.word for word in answer.words) == spoken_text
+    times = [time for segment in answer.segments for time in (segment.start, segment.end)]
+    assert times == sorted(times)
+    assert times[-1] <= answer.duration
+    assert all(segment.avg_logprob < 0 <= segment.no_speech_prob <= 1 for segment in answer.segments)
+    assert all(segment.model_fields_set >= {"seek", "tokens", "temperature"} for segment in answer.segments)
+
+
+def test_words_come_when_they_are_asked_for_and_alone_if_they_alone_are(client: OpenAI, speech: Path) -> None:
+    default = client.audio.transcriptions.create(file=speech, model="demo", response_format="verbose_json")
+    words = client.audio.transcriptions.create(
+        file=speech, model="demo", response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    assert (bool(default.segments), bool(default.words)) == (True, False)
+    assert (bool(words.segments), bool(words.words)) == (False, True)
+
+
+def test_a_streams_deltas_its_done_and_the_synchronous_answer_are_one_text(
+    client: OpenAI, speech: Path, spoken_text: str
+) -> None:
+    events = list(client.audio.transcriptions.create(file=speech, model="demo", stream=True, include=["logprobs"]))
+    deltas = [event for event in events if event.type == "transcript.text.delta"]
+    done = events[-1]
+    assert done.type == "transcript.text.done"
+    assert len(deltas) == len(events) - 1 > 1
+    assert "".join(delta.delta for delta in deltas) == done.text == spoken_text
+    assert done.logprobs
+    assert "".join(entry.token or "" for entry in done.logprobs) == spoken_text
+    answer = client.audio.transcriptions.create(file=speech, model="demo", include=["logprobs"])
+    assert answer.logprobs
+    assert [entry.token for entry in answer.logprobs] == [entry.token for entry in done.logprobs]
+    assert all((entry.logprob or 0) <= 0 for entry in answer.logprobs)
+
+
+@pytest.mark.parametrize("name", ["json", "text"])
+def test_a_stream_begins_with_a_comment_and_ends_with_done(server: Server, speech: Path, name: str) -> None:
+    response = post(server, speech, stream="true", response_format=name)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert (response.headers["cache-control"], response.headers["x-accel-buffering"]) == ("no-cache", "no")
+    assert response.text.startswith(": ")
+    assert response.text.endswith("data: [DONE]\n\n")
+    assert "\nid:" not in response.text
+
+
+@pytest.mark.parametrize("name", ["verbose_json", "srt", "vtt"])
+def test_a_format_that_cannot_be_streamed_is_answered_whole(server: Server, speech: Path, name: str) -> None:
+    streamed = post(server, speech, stream="true", response_format=name)
+    assert streamed.content == post(server, speech, response_format=name).content
+
+
+def test_parameters_that_change_nothing_are_accepted(client: OpenAI, speech: Path, spoken_text: str) -> None:
+    answer = client.audio.transcriptions.create(
+        file=speech,
+        model="whisper-1",
+        language="ru",
+        prompt="Совещание",
+        temperature=0.2,
+        extra_body={
+            "keywords": ["GigaAM"],
+            "languages": ["ru", "en"],
+            "known_speaker_names": ["Анна"],
+            "known_speaker_references": ["data:audio/wav;base64," + "A" * 2_000_000],
+            "unheard_of": "x",
+        },
+    )
+    assert answer.text == spoken_text
+
+
+def test_a_chunking_strategy_is_understood_as_the_client_sends_it(
+    client: OpenAI, speech: Path, spoken_text: str
+) -> None:
+    knobs: ChunkingStrategyVadConfig = {
+        "type": "server_vad",
+        "threshold": 0.4,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 200,
+    }
+    for strategy in (knobs, "auto"):
+        answer = client.audio.transcriptions.create(file=speech, model="demo", chunking_strategy=strategy)
+        assert answer.text == spoken_text
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.transcriptions.create(file=speech, model="demo", chunking_strategy={**knobs, "threshold": 2.0})
+    assert refused.value.param == "chunking_strategy[threshold]"
+
+
+@pytest.mark.parametrize(
+    ("form", "param"),
+    [
+        ({"response_format": "diarized_json"}, "response_format"),
+        ({"model": "gpt-4o-transcribe"}, "model"),
+        ({"temperature": "2"}, "temperature"),
+        ({"include[]": "everything"}, "include"),
+    ],
+)
+def test_a_bad_parameter_is_a_400_that_names_it(server: Server, speech: Path, form: dict[str, str], param: str) -> None:
+    response = post(server, speech, **form)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("data", [b"", b"no sound at all" * 1000, b"#EXTM3U\nhttp://127.0.0.1:9/a.ts\n"])
+def test_what_is_no_recording_is_a_bad_request_not_a_broken_stream(client: OpenAI, data: bytes, stream: bool) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.transcriptions.create(file=("a.wav", data), model="demo", stream=stream)
+    assert (refused.value.type, refused.value.param) == ("invalid_request_error", "file")
+
+
+def test_models_are_the_loaded_one_and_its_aliases(client: OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["demo", "whisper-1"]
+    assert client.models.retrieve("whisper-1").object == "model"
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.models.retrieve("whisper-2")
+    assert missing.value.code == "not_found"
+
+
+def test_translation_is_refused_in_openais_shape(client: OpenAI, speech: Path) -> None:
+    with pytest.raises(openai.NotFoundError, match="does not translate"):
+        client.audio.translations.create(file=speech, model="whisper-1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/chat/completions", 404, "unknown_url"),
+        ("POST", "/v1/", 404, "unknown_url"),
+        ("GET", "/v1/audio/transcriptions", 405, "method_not_allowed"),
+        ("DELETE", "/v1/models/demo", 405, "method_not_allowed"),
+        ("GET", "/transcribe", 405, "method_not_allowed"),
+    ],
+)
+def test_what_is_not_served_is_refused_in_openais_shape(
+    server: Server, method: str, path: str, status: int, code: str
+) -> None:
+    response = httpx.request(method, server.url + path)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert path in response.json()["error"]["message"]
+
+
+def test_health_says_what_the_server_is(server: Server) -> None:
+    assert server.get("/health").json() == {
+        "status": "ok",
+        "model": "demo",
+        "device": "cpu",
+        "precision": "fp32",
+        "loaded": True,
+    }
+    assert server.get("/readyz").json() == {"status": "ready"}
+    assert server.get("/livez").status_code == 200
+
+
+def test_metrics_count_transcriptions_and_no_path_that_a_stranger_makes_up(server: Server, speech: Path) -> None:
+    done, seconds = server.metric('asr_jobs_total{outcome="done"}'), server.metric("asr_audio_seconds_total")
+    post(server, speech)
+    assert server.metric('asr_jobs_total{outcome="done"}') == done + 1
+    assert server.metric("asr_audio_seconds_total") > seconds + 5
+    server.get("/made-up")
+    assert "made-up" not in server.get("/metrics").text
+
+
+def test_each_answer_carries_the_id_that_the_log_knows(server: Server, speech: Path) -> None:
+    response = httpx.post(
+        f"{server.url}/v1/audio/transcriptions", files={"file": b"x"}, headers={"x-request-id": "find-me"}
+    )
+    assert response.headers["x-request-id"] == "find-me"
+    assert "[find-me] POST /v1/audio/transcriptions → 400" in server.log.read_text()
+    generated = {server.get("/v1/models").headers["x-request-id"] for _ in range(2)}
+    assert len(generated) == 2
+
+
+def test_a_page_of_any_origin_may_ask(server: Server) -> None:
+    preflight = httpx.options(
+        f"{server.url}/v1/audio/transcriptions",
+        headers={
+            "Origin": "http://elsewhere",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        },
+    )
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in preflight.headers
+    assert server.get("/v1/models", Origin="http://elsewhere").headers["access-control-allow-origin"] == "*"
+
+
+def test_an_error_is_json_that_says_so(server: Server) -> None:
+    response = httpx.post(f"{server.url}/v1/audio/transcriptions", json={"file": "http://127.0.0.1/a.wav"})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/json"
+    assert "multipart/form-data" in json.loads(response.text)["error"]["message"]

@@ -1,0 +1,303 @@
+"""The engine with the demo model, ffmpeg and real recordings, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import wave
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import psutil
+import pytest
+from tenacity import wait_none
+from torch import Tensor
+
+from asr_core.engine import compute
+from asr_core.engine.compute import Load
+from asr_core.engine.engine import Engine
+from asr_core.engine.jobs import BACKLOG
+from asr_core.errors import BadAudio, CheckpointError, ModelError, ModelNotReady, QueueFull
+from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.model.weights import DEMO
+from asr_core.settings import Settings
+from asr_core.types import SAMPLE_RATE, Hypothesis, Transcript
+
+SAMPLE = DEMO.with_name("speech.wav")
+SAMPLE_TEXT = DEMO.with_name("speech.txt").read_text(encoding="utf-8").strip()
+
+Result = TypeVar("Result")
+
+
+def settings(**changes: object) -> Settings:
+    return Settings.model_validate({"model": "demo", "precision": "fp32", **changes})
+
+
+class Gate:
+    """The demo model behind a gate that tests open and close; it counts what goes through."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.batches: list[int] = []
+        self.poison: int | None = None
+        """Number of samples of a waveform that the model is to fail on."""
+        self._recognizer = load_recognizer("demo", precision="fp32")
+        self.device, self.precision = self._recognizer.device, self._recognizer.precision
+
+    def __call__(self, progress: object) -> Recognizer:
+        return self
+
+    def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        return self._recognizer.encode(waveforms)
+
+    def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
+        return self._recognizer.log_probs(waveforms)
+
+    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+        self.batches.append(len(waveforms))
+        assert self.open.wait(60)
+        if any(len(waveform) == self.poison for waveform in waveforms):
+            raise RuntimeError("poison")
+        return self._recognizer.recognize(waveforms)
+
+
+@pytest.fixture(scope="module")
+def pcm() -> np.ndarray:
+    with wave.open(str(SAMPLE)) as recording:
+        return np.frombuffer(recording.readframes(recording.getnframes()), np.int16)
+
+
+@pytest.fixture(scope="module")
+def long_recording(pcm: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten minutes."""
+    path = tmp_path_factory.mktemp("long") / "long.wav"
+    return write(path, np.resize(np.concatenate([pcm, np.zeros(SAMPLE_RATE, np.int16)]), 600 * SAMPLE_RATE))
+
+
+def write(path: Path, pcm: np.ndarray) -> Path:
+    with wave.open(str(path), "wb") as recording:
+        recording.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        recording.writeframes(pcm.astype("<i2").tobytes())
+    return path
+
+
+@asynccontextmanager
+async def running(load: Load | None = None, **changes: object) -> AsyncIterator[Engine]:
+    engine = Engine(settings(**changes), load)
+    await engine.start()
+    await until(lambda: engine.status.loaded)
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def transcribe(engine: Engine, path: Path) -> Transcript:
+    async with engine.open(path) as job:
+        return await job.transcript()
+
+
+def run(scenario: Callable[[], Awaitable[Result]]) -> Result:
+    async def whole() -> Result:
+        return await scenario()
+
+    return asyncio.run(whole())
+
+
+def ffmpegs() -> list[str]:
+    return [child.name() for child in psutil.Process().children(recursive=True) if child.name().startswith("ff")]
+
+
+def test_the_samples_text_comes_out_with_times_that_stay_inside_it() -> None:
+    async def scenario() -> Transcript:
+        async with running() as engine:
+            return await transcribe(engine, SAMPLE)
+
+    transcript = run(scenario)
+    assert transcript.text == SAMPLE_TEXT
+    assert [segment.index for segment in transcript.segments] == list(range(len(transcript.segments)))
+    times = [t for s in transcript.segments for w in s.words for t in (w.start_s, w.end_s)]
+    assert times == sorted(times)
+    assert 0 <= times[0] < times[-1] <= transcript.duration_s
+    assert all(segment.avg_logprob < 0 < 1 - segment.no_speech_prob for segment in transcript.segments)
+
+
+def test_recordings_transcribed_together_come_out_as_they_do_alone(pcm: np.ndarray, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{i}.wav", pcm[i * SAMPLE_RATE :]) for i in range(6)]
+
+    async def scenario() -> tuple[list[Transcript], list[Transcript]]:
+        async with running() as engine:
+            alone = [await transcribe(engine, path) for path in paths]
+            return alone, await asyncio.gather(*(transcribe(engine, path) for path in paths))
+
+    alone, together = run(scenario)
+    assert together == alone
+
+
+def test_one_recording_more_than_max_queue_is_refused_and_a_place_comes_free(long_recording: Path) -> None:
+    async def scenario() -> str:
+        async with running(max_queue=1) as engine:
+            async with engine.open(long_recording):
+                with pytest.raises(QueueFull):
+                    await transcribe(engine, SAMPLE)
+            return (await transcribe(engine, SAMPLE)).text
+
+    assert run(scenario) == SAMPLE_TEXT
+
+
+@pytest.mark.parametrize("how", ["leave", "raise", "cancel"])
+def test_a_job_that_is_left_leaves_nothing_behind(how: str, long_recording: Path) -> None:
+    async def reading(engine: Engine, begun: asyncio.Event) -> None:
+        async with engine.open(long_recording) as job:
+            async for _ in job:
+                begun.set()
+                if how == "leave":
+                    return
+                if how == "raise":
+                    raise RuntimeError("the reader failed")
+
+    async def scenario() -> float:
+        async with running(max_queue=1) as engine:
+            begun = asyncio.Event()
+            reader = asyncio.create_task(reading(engine, begun))
+            await begun.wait()
+            if how == "cancel":
+                reader.cancel()
+            await asyncio.wait([reader])
+            assert ffmpegs() == []
+            assert engine.n_jobs == 0
+            heard = engine.audio_s
+            assert (await transcribe(engine, SAMPLE)).text == SAMPLE_TEXT
+            return heard
+
+    assert run(scenario) < 300, "most of the ten minutes must not have been computed"
+
+
+def test_a_reader_who_does_not_read_stops_the_decoding(long_recording: Path) -> None:
+    async def scenario() -> float:
+        async with running() as engine, engine.open(long_recording) as job:
+            previous = -1
+            while job.samples != previous:
+                previous = job.samples
+                await asyncio.sleep(0.5)
+            return job.duration_s
+
+    assert 25 < run(scenario) < (BACKLOG + 3) * 30
+
+
+def test_a_short_recording_is_done_long_before_the_long_one_beside_it(long_recording: Path) -> None:
+    async def scenario() -> tuple[float, str]:
+        gate = Gate()
+        async with running(gate) as engine, engine.open(long_recording) as long:
+            segments = aiter(long)
+            await anext(segments)
+            reading = asyncio.create_task(drain(segments))
+            gate.open.clear()  # a batch of the long recording is held while the short one arrives
+            n_held = len(gate.batches)
+            await until(lambda: len(gate.batches) > n_held)
+            short = asyncio.create_task(transcribe(engine, SAMPLE))
+            await until(lambda: engine.n_jobs == 2)
+            await asyncio.sleep(1)
+            n_before = len(gate.batches)
+            gate.open.set()
+            transcript = await short
+            reading.cancel()
+            return len(gate.batches) - n_before, transcript.text
+
+    n_batches, text = run(scenario)
+    assert text == SAMPLE_TEXT
+    assert n_batches <= 2  # its own, and perhaps the next one's start before its result was looked at
+
+
+async def drain(items: AsyncIterator[object]) -> None:
+    async for _ in items:
+        pass
+
+
+def test_what_cannot_be_decoded_is_refused_before_anything_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "junk.mp3"
+    path.write_bytes(b"junk" * 1000)
+
+    async def scenario() -> int:
+        async with running() as engine:
+            with pytest.raises(BadAudio):
+                async with engine.open(path):
+                    pytest.fail("the job must not have begun")
+            return engine.n_jobs
+
+    assert run(scenario) == 0
+
+
+def test_a_recording_that_the_model_fails_on_spoils_no_other(pcm: np.ndarray, tmp_path: Path) -> None:
+    bad = write(tmp_path / "bad.wav", pcm[:70_000])
+
+    async def scenario() -> list[Transcript | BaseException]:
+        gate = Gate()
+        gate.poison = 70_000
+        gate.open.clear()
+        async with running(gate) as engine:
+            reading = [asyncio.create_task(transcribe(engine, path)) for path in (SAMPLE, bad, bad)]
+            await until(lambda: engine.n_jobs == 3)
+            await asyncio.sleep(1)  # they are to be in one batch
+            gate.open.set()
+            results = await asyncio.gather(*reading, return_exceptions=True)
+            assert max(gate.batches) > 1
+            return results
+
+    good, *failed = run(scenario)
+    assert isinstance(good, Transcript)
+    assert good.text == SAMPLE_TEXT
+    assert all(isinstance(error, ModelError) for error in failed)
+
+
+def test_a_model_that_cannot_be_loaded_is_explained_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "RETRY_LOADING", wait_none())
+    attempts: list[int] = []
+    missing = threading.Event()
+
+    def load(progress: object) -> Recognizer:
+        attempts.append(1)
+        if not missing.wait(0.05):
+            raise CheckpointError("There is no weights file v3_ctc.ckpt.")
+        return load_recognizer("demo")
+
+    async def scenario() -> str:
+        engine = Engine(settings(), load)
+        await engine.start()
+        await until(lambda: len(attempts) > 2)
+        assert not engine.status.loaded
+        assert engine.status.detail
+        assert "no weights file" in engine.status.detail
+        with pytest.raises(ModelNotReady, match="no weights file"):
+            await transcribe(engine, SAMPLE)
+        missing.set()
+        await until(lambda: engine.status.loaded)
+        text = (await transcribe(engine, SAMPLE)).text
+        await engine.stop()
+        return text
+
+    assert run(scenario) == SAMPLE_TEXT
+
+
+def test_stopping_ends_the_jobs_that_are_open(long_recording: Path) -> None:
+    async def scenario() -> list[str]:
+        before = threading.active_count()
+        async with running() as engine:
+            reading = asyncio.create_task(transcribe(engine, long_recording))
+            await until(lambda: engine.audio_s > 0)
+        with pytest.raises(ModelNotReady):
+            await reading
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("compute")], before
+        return ffmpegs()
+
+    assert run(scenario) == []

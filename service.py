@@ -33,9 +33,22 @@ app = create_app()
 DAY_S = 86_400
 """BentoML's own request timeout, which cannot be switched off: a recording takes as long as it takes."""
 
+IMAGE_PYTHON = "3.12"
+
+image = (
+    # Not a distribution that BentoML knows: into those it installs a compiler and git, which nothing here needs.
+    bentoml.images.Image(base_image=f"python:{IMAGE_PYTHON}-slim", python_version=IMAGE_PYTHON, distro="debian-slim")
+    .run("apt-get update && apt-get install -y --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*")
+    # A volume mounted here belongs to the image's user.
+    .run("install -d -o $BENTO_USER -g $BENTO_USER /data/models")
+    # The requirements are complete; what the packages ask for would add onnx.
+    .run(r"mkdir -p /etc/uv && printf '[pip]\nno-deps = true\n' > /etc/uv/uv.toml")
+)
+
 
 @bentoml.service(
     name="gigaam_asr",
+    image=image,
     workers=1,
     traffic={"timeout": DAY_S},
     http={"host": settings.host, "port": settings.port},

@@ -1,8 +1,8 @@
 """A running server from Python, through BentoML's own client.
 
-    with Client("http://nas:3000") as client:
-        for event in client.stream(Path("talk.mp3")):
-            print(event.get("text"))
+with Client("http://nas:3000") as client:
+    for event in client.stream(Path("talk.mp3")):
+        print(event.get("text"))
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import bentoml
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
@@ -73,6 +74,14 @@ class Server:
     def wait_until_clean(self) -> None:
         """Wait until no request has anything any more."""
         wait_until(lambda: not self.leftovers, "a server without leftovers")
+
+
+@contextmanager
+def bentoml_client(server: Server, key: str | None = None) -> Iterator[bentoml.SyncHTTPClient]:
+    """BentoML's own client."""
+    with bentoml.SyncHTTPClient(server.url, token=key, timeout=60) as client:
+        yield client
+    client._temp_dir.cleanup()  # which it leaves to the garbage collector, with a warning
 
 
 def free_port() -> int:

@@ -14,6 +14,7 @@ from asr_core.api import native, transcription
 from asr_core.api.backend import Backend
 from asr_core.api.problems import handle
 from asr_core.errors import AsrError, NotFound
+from asr_core.web import page_routes
 
 
 def create_app() -> FastAPI:
@@ -26,7 +27,7 @@ def create_app() -> FastAPI:
     )
     for kind in (AsrError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
-    for router in (openai_routes, native_routes, system_routes):
+    for router in (openai_routes, native_routes, system_routes, page_routes()):
         app.include_router(router)
     return app
 

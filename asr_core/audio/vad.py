@@ -216,7 +216,7 @@ class SpeechSpans:
     def _confirm(self, known_end: int) -> list[Span]:
         """Let the speech in progress count once it is long enough, which settles where the held span ends."""
         start = self._start
-        if start is None or self._padded_start is not None or known_end - start < self._min_speech:
+        if start is None or self._padded_start is not None or known_end - start <= self._min_speech:
             return []
         if self._held is None:
             self._padded_start = max(0, start - self._pad)

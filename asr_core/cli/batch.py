@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from asr_core.audio.decode import probe
 from asr_core.cli.output import Sink
 from asr_core.cli.plan import Task
 from asr_core.cli.progress import Report
-from asr_core.errors import AsrError, FfmpegMissing, Unauthorized
+from asr_core.errors import AsrError, BadAudio, FfmpegMissing, Unauthorized
 from asr_core.logs import request_id
 from asr_core.types import Transcript
 
@@ -43,7 +44,7 @@ class Transcriber(Protocol):
 async def run_batch(tasks: Sequence[Task], transcriber: Transcriber, sink: Sink, report: Report) -> None:
     """Transcribe every task's recording and hand the transcript to `sink`.
 
-    One that fails is reported and does not stop the others, unless they would all fail alike: then that error is raised.
+    One that fails is reported and does not stop the others, unless all would fail alike: then that error is raised.
     """
     queue = iter(enumerate(tasks))
 
@@ -68,6 +69,7 @@ async def _transcribe(index: int, task: Task, transcriber: Transcriber, sink: Si
     request_id.set(task.label)
     report.start(index, task)
     try:
+        _check_readable(task.recording)
         transcript = await transcriber.transcribe(task.recording, lambda seconds: report.heard(index, seconds))
         sink.take(index, task, transcript)
     except HOPELESS:
@@ -79,6 +81,14 @@ async def _transcribe(index: int, task: Task, transcriber: Transcriber, sink: Si
             log.exception("This should not have happened")
     else:
         report.finish(index, task, transcript.duration_s)
+
+
+def _check_readable(path: Path) -> None:
+    """Raise OSError or BadAudio for what is no file of ours, before anybody else stumbles over it."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadAudio("It is not a regular file; standard input is - instead.")
+    with path.open("rb"):
+        pass
 
 
 def _reason(error: Exception) -> str:

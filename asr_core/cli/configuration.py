@@ -1,11 +1,12 @@
-"""The settings as a command's options change them."""
+"""The settings as a command's options change them, and as another process gets them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from asr_core.settings import Settings
 
@@ -21,3 +22,21 @@ def configured(**options: Any) -> Settings:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = "_".join(map(str, first["loc"])).upper()
         raise typer.BadParameter(f"{name}: {first['msg']}" if name else first["msg"]) from error
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make a process with any working directory have these settings."""
+    variables = {name.upper(): _written(value) for name, value in settings}
+    if settings.model.endswith(".ckpt"):
+        variables["MODEL"] = str(Path(settings.model).absolute())
+    return variables
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, tuple | frozenset):
+        return ",".join(sorted(map(_written, value)))
+    return str(value)

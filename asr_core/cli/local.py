@@ -9,7 +9,6 @@ from pathlib import Path
 
 from asr_core.cli.batch import Heard
 from asr_core.engine.engine import Engine
-from asr_core.errors import AsrError
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.settings import Settings

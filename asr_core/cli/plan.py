@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,11 @@ SUFFIXES = {
 }
 """What each format's file ends in."""
 
-RECORDINGS = frozenset(
-    ".3gp .aac .ac3 .aif .aiff .amr .ape .asf .au .avi .caf .dts .eac3 .flac .flv .m2ts .m4a .m4b .m4v .mka .mkv "
-    ".mov .mp2 .mp3 .mp4 .mpeg .mpg .mts .mxf .oga .ogg .ogv .opus .ra .rm .spx .tta .ts .vob .voc .w64 .wav .weba "
-    ".webm .wma .wmv .wv".split()
+SOUND = (
+    "aac ac3 aif aiff amr ape au caf dts eac3 flac m4a m4b mka mp2 mp3 oga ogg opus ra spx tta voc w64 wav weba wma wv"
 )
+VIDEO = "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv rm ts vob webm wmv"
+RECORDINGS = frozenset(f".{suffix}" for suffix in f"{SOUND} {VIDEO}".split())
 """What files in a folder end in to be taken for recordings; a file given by its own name may end in anything."""
 
 
@@ -47,11 +47,15 @@ class Task:
     outputs: Mapping[str, Path]
 
 
-def find(inputs: Iterable[Path], *, recursive: bool) -> Iterator[Recording]:
-    """The files among `inputs` and the recordings in the folders among them, each once, a folder's in order of name."""
+def find(inputs: Iterable[Path], *, recursive: bool, unreadable: Callable[[OSError], None]) -> Iterator[Recording]:
+    """The files among `inputs` and the recordings in the folders among them, each once, a folder's in order of name.
+
+    `unreadable` is told of each folder that cannot be read.
+    """
     seen: set[Path] = set()
     for path in inputs:
-        for recording in _in_folder(path, recursive=recursive) if path.is_dir() else (Recording(path),):
+        found = _in_folder(path, recursive, unreadable) if path.is_dir() else (Recording(path),)
+        for recording in found:
             identity = recording.path.resolve()
             if identity not in seen:
                 seen.add(identity)
@@ -92,8 +96,8 @@ def missing(tasks: Iterable[Task]) -> list[Task]:
     return reduced
 
 
-def _in_folder(folder: Path, *, recursive: bool) -> Iterator[Recording]:
-    for parent, folders, files in os.walk(folder):
+def _in_folder(folder: Path, recursive: bool, unreadable: Callable[[OSError], None]) -> Iterator[Recording]:
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         for name in sorted(files):
             if _is_recording(name):
@@ -128,6 +132,6 @@ def _stem(name: str) -> str:
 
 def _recordings_in(folder: Path) -> set[str]:
     try:
-        return set(filter(_is_recording, os.listdir(folder)))
+        return {entry.name for entry in folder.iterdir() if _is_recording(entry.name)}
     except OSError:
         return set()

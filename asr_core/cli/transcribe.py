@@ -2,114 +2,183 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from asr_core.cli.batch import Transcriber, run_batch
 from asr_core.cli.configuration import configured
 from asr_core.cli.output import FileSink, Sink, StdoutSink
-from asr_core.cli.plan import Collision, Task, find, missing, plan
-from asr_core.cli.progress import LogLines, Report
-from asr_core.errors import AsrError
+from asr_core.cli.plan import Collision, Recording, Task, find, missing, plan
+from asr_core.cli.progress import Report
+from asr_core.cli.session import DONE, Interrupted, OpenTranscriber, run_session
 from asr_core.settings import Settings
 from asr_core.text.formats import RenderOptions
 
-Format = Literal["text", "srt", "vtt", "json", "verbose_json", "tsv"]
+
+class Format(StrEnum):
+    """The formats that a transcript can be written in."""
+
+    TEXT = "text"
+    SRT = "srt"
+    VTT = "vtt"
+    TSV = "tsv"
+    JSON = "json"
+    VERBOSE_JSON = "verbose_json"
+
+
 Precision = Literal["auto", "fp32", "bf16", "int8"]
-Open = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Transcriber]]
 
 STREAM = Path("-")
-INTERRUPTED = 128
-"""Exit code, plus the number of the signal."""
-
-SOURCE, RESULT, WHERE = "What", "Result", "Where it is computed"
+RESULT, WHERE = "Result", "Where it is computed"
 
 
-def transcribe(  # noqa: PLR0913 - the options of a command are its parameters
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to become of the recordings; without formats' files, their text goes to standard output."""
+
+    formats: tuple[Format, ...]
+    options: RenderOptions
+    output_dir: Path | None
+    to_stdout: bool
+    overwrite: bool
+    recursive: bool
+
+
+def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="FILES_OR_FOLDERS...", help="Recordings, sound or video; - is standard input.")
+        list[Path], typer.Argument(metavar="FILES_OR_FOLDERS...", help="Sound or video; - is standard input.")
     ],
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Also the folders in folders.", rich_help_panel=SOURCE)
-    ] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Take the folders in folders too.")] = False,
     formats: Annotated[
-        list[Format] | None,
-        typer.Option("--format", "-f", help="May be given several times. [dim]\\[default: text][/]", rich_help_panel=RESULT),
-    ] = None,
+        list[Format],
+        typer.Option("--format", "-f", help="May be given several times.", rich_help_panel=RESULT),
+    ] = [Format.TEXT],  # noqa: B006 - typer reads it, nobody changes it
     words: Annotated[
-        bool, typer.Option("--words", help="Times of words too, in verbose_json.", rich_help_panel=RESULT)
+        bool, typer.Option("--words", help="The times of words too, in verbose_json.", rich_help_panel=RESULT)
     ] = False,
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", "-o", help="Instead of beside each recording; - is standard output.", rich_help_panel=RESULT),
+        typer.Option(
+            "--output-dir",
+            "-o",
+            help="Folder for the transcripts, instead of beside each recording; - is standard output.",
+            rich_help_panel=RESULT,
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what is there already.", rich_help_panel=RESULT)
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="v3_ctc, …, demo, or a .ckpt file. [dim]\\[default: MODEL][/]", rich_help_panel=WHERE),
+        typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
     ] = None,
-    precision: Annotated[
-        Precision | None, typer.Option(help="[dim]\\[default: PRECISION][/]", rich_help_panel=WHERE)
-    ] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Instead of PRECISION.", rich_help_panel=WHERE)] = None,
     server: Annotated[
         str | None, typer.Option(metavar="URL", help="On that server, with its model.", rich_help_panel=WHERE)
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(help="For --server. [dim]\\[default: the first in API_KEY][/]", rich_help_panel=WHERE)
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="On a Ray cluster: its address, or auto. Every machine must find the recordings under the same paths.",
-            rich_help_panel=WHERE,
-        ),
+        str | None, typer.Option(help="The server's, instead of the first in API_KEY.", rich_help_panel=WHERE)
     ] = None,
 ) -> None:
     """Transcribe recordings.
 
-    talk.mp3 becomes talk.txt beside it (.srt, .vtt, .json, .verbose.json, .tsv for the other formats); where a folder
-    has both talk.mp3 and talk.wav, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the same
-    command goes on where an interrupted one stopped. Of a folder, the files with a recording's suffix are taken.
+    talk.mp3 becomes talk.txt beside it (.srt, .vtt, .tsv, .json, .verbose.json in the other formats); where there is a
+    talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the same command goes
+    on where an interrupted one stopped. Of a folder, files are taken that end like recordings do: .mp3, .mkv, …
 
     Standard input is answered on standard output. Progress and messages go to standard error.
 
-    Exit code: 0 all done, 1 some recordings failed (named at the end, the others are done), 2 wrong usage,
-    130 interrupted.
+    Exit code: 0 all done; 1 some failed, are named at the end, and did not keep the others from being done;
+    2 wrong usage; 130 interrupted.
 
-    [dim]gigaam-asr transcribe talk.mp3
-    gigaam-asr transcribe --format srt --format text --recursive ~/lectures
-    ffmpeg -i rtsp://… -t 60 -f wav - | gigaam-asr transcribe - > heard.txt
-    gigaam-asr transcribe --server http://nas:3000 --output-dir texts inbox/[/]
+    \b
+    gigaam-asr transcribe talk.mp3
+    gigaam-asr transcribe -f srt -f text --recursive lectures/
+    gigaam-asr transcribe - < talk.mp3 > talk.txt
+    gigaam-asr transcribe --server http://nas:3000 -o texts/ inbox/
     """
-    wanted: list[Format] = list(dict.fromkeys(formats or ["text"]))
-    if words and "verbose_json" not in wanted:
-        raise typer.BadParameter("--words belongs to --format verbose_json, the only one that tells the times of words.")
-    to_stdout = STREAM in (output_dir, *inputs)
-    if to_stdout and len(wanted) > 1:
-        raise typer.BadParameter("Standard output takes one --format.")
+    if words and Format.VERBOSE_JSON not in formats:
+        raise typer.BadParameter(
+            "--words belongs to --format verbose_json, the only one that tells the times of words."
+        )
     if STREAM in inputs and (len(inputs) > 1 or output_dir not in (None, STREAM)):
         raise typer.BadParameter("Standard input comes alone, and is answered on standard output.")
-    open_transcriber = _chosen(server, api_key, ray, model, precision)
+    to_stdout = STREAM in (output_dir, *inputs)
+    if to_stdout and len(set(formats)) > 1:
+        raise typer.BadParameter("Standard output takes one --format.")
+    if server and (model or precision):
+        raise typer.BadParameter("--server has a model of its own: leave out --model and --precision.")
+    settings = configured(model=model, precision=precision)
+    wish = Wish(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
     try:
         with _standard_input() if STREAM in inputs else nullcontext(inputs) as paths:
-            code = _transcribe(paths, recursive, wanted, words, None if to_stdout else output_dir, overwrite, open_transcriber)
+            code = _fulfil(wish, paths, _computing(settings, server, api_key))
     except Interrupted as interrupted:
         # The compute thread may be busy for minutes, and the interpreter would wait for it.
         os._exit(interrupted.exit_code)
     raise typer.Exit(code)
 
 
+def _computing(settings: Settings, server: str | None, api_key: str | None) -> OpenTranscriber:
+    """Where to transcribe. What that needs is imported only then: torch takes seconds, and so does BentoML."""
+    if server:
+        from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
+
+        configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
+        return partial(remote_transcriber, server, configured_key if api_key is None else api_key)
+
+    from asr_core.cli.local import local_transcriber  # noqa: PLC0415
+
+    return partial(local_transcriber, settings)
+
+
+def _fulfil(wish: Wish, inputs: Iterable[Path], open_transcriber: OpenTranscriber) -> int:
+    recordings = list(find(inputs, recursive=wish.recursive, unreadable=lambda error: _say(f"warning: {error}")))
+    if not recordings:
+        _say("There are no recordings there.")
+        return DONE
+    tasks = _tasks(wish, recordings)
+    report = Report(len(tasks))
+    sink: Sink = FileSink(wish.options)
+    if wish.to_stdout:
+        sink = StdoutSink(wish.formats[0], wish.options, report.aside)
+    return run_session(tasks, sink, report, open_transcriber)
+
+
+def _tasks(wish: Wish, recordings: list[Recording]) -> list[Task]:
+    if wish.to_stdout:
+        return [Task(recording.path, str(recording.path), {}) for recording in recordings]
+    try:
+        tasks = plan(recordings, wish.formats, wish.output_dir)
+    except Collision as error:
+        raise typer.BadParameter(str(error)) from error
+    if wish.overwrite:
+        return tasks
+    left = missing(tasks)
+    if len(left) < len(tasks):
+        _say(f"{len(tasks) - len(left)} of {len(tasks)} transcribed already (--overwrite would do them again).")
+    return left
+
+
+@contextmanager
+def _standard_input() -> Iterator[list[Path]]:
+    """Standard input as a file, for as long as the scope lasts: many formats can only be read with seeking."""
+    with tempfile.TemporaryDirectory(prefix="gigaam-asr-") as folder:
+        path = Path(folder, "standard input")
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [path]
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)

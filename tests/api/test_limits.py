@@ -7,16 +7,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import bentoml
 import httpx
 import openai
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from tests.conftest import Server, running_server
+from tests.conftest import Server, bentoml_client, running_server
 
-# Of a library that bentoml uses, raised when its client is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+# Raised by libraries that bentoml uses, when its client is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 KEY = "second-key"
 
@@ -41,7 +40,7 @@ def client(server: Server, key: str) -> openai.OpenAI:
 @pytest.mark.parametrize("key", ["first-key", KEY])
 def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_text: str, key: str) -> None:
     assert client(strict, key).audio.transcriptions.create(file=speech, model="whisper-1").text == spoken_text
-    with bentoml.SyncHTTPClient(strict.url, token=key, timeout=60) as native:
+    with bentoml_client(strict, key) as native:
         assert native.transcribe(file=speech)["text"] == spoken_text
 
 
@@ -65,7 +64,7 @@ def test_without_a_key_they_are_shut(strict: Server, method: str, path: str, hea
 def test_the_clients_of_both_kinds_say_that_the_key_is_wrong(strict: Server, speech: Path) -> None:
     with pytest.raises(openai.AuthenticationError):
         client(strict, "wrong").audio.transcriptions.create(file=speech, model="whisper-1")
-    with bentoml.SyncHTTPClient(strict.url, token="wrong", timeout=60) as native, pytest.raises(BentoMLException):
+    with bentoml_client(strict, "wrong") as native, pytest.raises(BentoMLException):
         native.transcribe(file=speech)
 
 

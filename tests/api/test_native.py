@@ -13,17 +13,17 @@ import httpx
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from tests.conftest import Server
+from tests.conftest import Server, bentoml_client
 
-# Of a library that bentoml uses, raised when its client is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+# Raised by libraries that bentoml uses, when its client is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 MIB = 2**20
 
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[bentoml.SyncHTTPClient]:
-    with bentoml.SyncHTTPClient(server.url, timeout=60) as connected:
+    with bentoml_client(server) as connected:
         yield connected
 
 

@@ -296,6 +296,12 @@ async def leave_without_reading(path: Path) -> None:
         assert len(children()) == 1
 
 
+async def leave_while_it_hangs(path: Path) -> None:
+    async with asyncio.timeout(30), decode(path, max_seconds=DAY) as blocks:
+        await anext(blocks)
+        children()[0].suspend()  # from here on only SIGKILL ends it
+
+
 async def leave_by_an_error(path: Path) -> None:
     with pytest.raises(Oops):
         async with decode(path, max_seconds=DAY) as blocks:
@@ -339,6 +345,7 @@ async def leave_by_cancellation_at_any_moment(path: Path) -> None:
 DOORS = (
     leave_after_the_first_block,
     leave_without_reading,
+    leave_while_it_hangs,
     leave_by_an_error,
     leave_by_cancellation,
     leave_by_cancellation_again_and_again,

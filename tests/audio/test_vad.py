@@ -28,13 +28,16 @@ OPTION_SETS = {
 option_sets = st.builds(
     VadOptions,
     threshold=st.sampled_from([0.005, 0.1, 0.25, 0.5, 0.95]),
-    min_speech_ms=st.sampled_from([0, 32, 250, 1000]),
+    min_speech_ms=st.sampled_from([0, 32, 64, 96, 250, 1000]),
     min_silence_ms=st.sampled_from([0, 32, 100, 500]),
     speech_pad_ms=st.sampled_from([0, 8, 16, 30, 33, 100, 1000]),
 )
 
 runs = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.005, 0.009, 0.05, 0.11, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0]), st.integers(1, 40)),
+    st.tuples(
+        st.sampled_from([0.0, 0.005, 0.009, 0.05, 0.11, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0]),
+        st.integers(1, 4) | st.integers(1, 40),
+    ),
     max_size=25,
 )
 """Probabilities that stay the same for a while, as (probability, windows): as they do around the thresholds."""

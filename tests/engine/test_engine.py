@@ -186,13 +186,11 @@ def test_a_job_that_is_left_leaves_nothing_behind(how: str, long_recording: Path
 def test_a_reader_who_does_not_read_stops_the_decoding(long_recording: Path) -> None:
     async def scenario() -> float:
         async with running() as engine, engine.open(long_recording) as job:
-            previous = -1
-            while job.samples != previous:
-                previous = job.samples
-                await asyncio.sleep(0.5)
+            await until(lambda: job.duration_s >= 60)
+            await asyncio.sleep(3)  # enough to decode all of it
             return job.duration_s
 
-    assert 25 < run(scenario) < (BACKLOG + 3) * 30
+    assert run(scenario) < (BACKLOG + 3) * 30
 
 
 def test_a_short_recording_is_done_long_before_the_long_one_beside_it(long_recording: Path) -> None:

@@ -1,0 +1,204 @@
+"""What `gigaam-asr doctor` looks at."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import torch
+
+from asr_core.cli import sample
+from asr_core.cli.local import local_transcriber
+from asr_core.cli.speed import layer_speeds
+from asr_core.errors import AsrError
+from asr_core.model.cpu import available_cores
+from asr_core.model.linear import has_onednn
+from asr_core.model.weights import DEMO, MD5, WeightsStore
+from asr_core.settings import Settings
+from asr_core.types import Transcript
+
+GIB = 1 << 30
+LARGEST_MODEL = GIB
+"""Bytes that an official model takes on the disk, rounded up."""
+
+INSTALL_FFMPEG = (
+    "Install ffmpeg. Debian, Ubuntu: apt install ffmpeg. Fedora: dnf install ffmpeg-free. macOS: brew install ffmpeg."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something seen; `advice` says what to do about it."""
+
+    level: Literal["good", "note", "problem"]
+    about: str
+    message: str
+    advice: str = ""
+
+
+def ffmpeg(settings: Settings) -> Iterator[Finding]:
+    for program in ("ffmpeg", "ffprobe"):
+        try:
+            run = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=30)
+        except FileNotFoundError:
+            yield Finding("problem", program, "not on PATH", INSTALL_FFMPEG)
+        except (OSError, subprocess.SubprocessError) as error:
+            yield Finding("problem", program, f"does not run: {error}", INSTALL_FFMPEG)
+        else:
+            yield Finding("good", program, run.stdout.partition("\n")[0].partition(" Copyright")[0])
+
+
+def build_of_torch(settings: Settings) -> Iterator[Finding]:
+    instructions = torch.backends.cpu.get_cpu_capability()
+    message = f"{torch.__version__}, instructions {instructions}, oneDNN {'yes' if has_onednn() else 'no'}"
+    if has_onednn():
+        yield Finding("good", "torch", message)
+    else:
+        yield Finding("note", "torch", message, "Without oneDNN the network runs at about half its speed.")
+
+
+def cores(settings: Settings) -> Iterator[Finding]:
+    there, ours = os.cpu_count() or 1, available_cores()
+    yield Finding("good", "cores", f"{ours} of {there} may be used{' (affinity or CPU quota)' if ours < there else ''}")
+    if settings.num_threads > ours:
+        yield Finding(
+            "note",
+            "NUM_THREADS",
+            f"{settings.num_threads}, more than there are cores",
+            "Threads that share a core slow each other down. Leave it at 0.",
+        )
+
+
+def precisions(settings: Settings) -> Iterator[Finding]:
+    """How long one layer of the official models takes in each precision."""
+    torch.set_num_threads(settings.num_threads or available_cores())
+    for speed in layer_speeds():
+        if speed.seconds is not None:
+            yield Finding(
+                "good", speed.precision, f"{1000 * speed.seconds:.1f} ms for one of the official models' layers"
+            )
+        elif speed.precision == settings.precision:
+            yield Finding("problem", "PRECISION", speed.reason, "Set PRECISION=auto.")
+        else:
+            yield Finding("note", speed.precision, speed.reason)
+
+
+def weights(settings: Settings) -> Iterator[Finding]:
+    name = settings.model
+    if name == "demo":
+        yield _demo_model()
+    elif name.endswith(".ckpt"):
+        present = Path(name).is_file()
+        advice = "" if present else "Put it there, or set MODEL to another."
+        yield Finding("good" if present else "problem", "model", f"{name}{'' if present else ' is not there'}", advice)
+    elif name not in MD5:
+        yield Finding(
+            "problem", "MODEL", f"there is no {name!r}", f"Known: {', '.join(MD5)}, demo, the path of a .ckpt."
+        )
+    else:
+        yield _official_model(name, WeightsStore(settings.models_dir))
+
+
+def _demo_model() -> Finding:
+    if DEMO.is_file():
+        advice = "It knows synthetic voices, not people: set MODEL=v3_ctc to use the server for real."
+        return Finding("note", "model", "the bundled demonstration", advice)
+    return Finding("problem", "model", "the bundled demonstration is not there", "Install this package again.")
+
+
+def _official_model(name: str, store: WeightsStore) -> Finding:
+    state = store.verify(name)
+    if state == "whole":
+        return Finding("good", "model", f"{name}, whole")
+    if state == "missing":
+        advice = f"The server downloads it when it starts. To have it now: gigaam-asr weights pull {name}"
+        return Finding("note", "model", f"{name} is not in {store.path(name).parent.absolute()} yet", advice)
+    advice = f"Remove {store.path(name).absolute()} and run: gigaam-asr weights pull {name}"
+    return Finding("problem", "model", f"{name} is damaged", advice)
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """Room for the model that is still to be downloaded, and for the largest upload."""
+    name = settings.model
+    to_download = name in MD5 and not WeightsStore(settings.models_dir).present()[name]
+    yield _room("MODELS_DIR", settings.models_dir.absolute(), LARGEST_MODEL if to_download else 0)
+    upload = settings.max_upload_mb << 20
+    yield _room("uploads (TMPDIR)", Path(tempfile.gettempdir()), upload)
+
+
+def _room(about: str, folder: Path, needed: int) -> Finding:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    free = shutil.disk_usage(existing).free
+    message = f"{folder}, {free / GIB:.1f} GiB free"
+    if not os.access(existing, os.W_OK):
+        return Finding("problem", about, f"{folder} cannot be written to", f"Make {existing} writable for this user.")
+    if free < needed:
+        return Finding("problem", about, message, f"Make room: it takes {needed / GIB:.1f} GiB.")
+    return Finding("good", about, message)
+
+
+def port(settings: Settings) -> Iterator[Finding]:
+    about = f"port {settings.port}"
+    try:
+        with socket.create_server((settings.host, settings.port)):
+            pass
+    except OSError as error:
+        yield _occupant(about, settings, error)
+    else:
+        yield Finding("good", about, "free")
+
+
+def _occupant(about: str, settings: Settings, error: OSError) -> Finding:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104 - what it is compared with
+    try:
+        answer = httpx.get(f"http://{host}:{settings.port}/health", timeout=5, trust_env=False).json()
+        return Finding("good", about, f"a server of ours is running there: {answer['model']}, {answer['status']}")
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        advice = "Stop the program that uses it, or set PORT to another."
+        return Finding("problem", about, f"cannot be listened on: {error.strerror or error}", advice)
+
+
+def recognition(settings: Settings) -> Iterator[Finding]:
+    """The bundled recording, all the way: through ffmpeg, speech detection and the model, if that is here."""
+    name = settings.model
+    here = not (name in MD5 and WeightsStore(settings.models_dir).verify(name) != "whole")
+    tried = settings if here else settings.model_copy(update={"model": "demo"})
+    begin = time.perf_counter()
+    try:
+        transcript = asyncio.run(_recognize(tried))
+    except AsrError as error:
+        yield Finding("problem", "recognition", str(error), "The findings above say why, or the server's log.")
+        return
+    took = time.perf_counter() - begin
+    message = f"{tried.model} heard “{transcript.text}” ({took:.1f} s, loading included)"
+    if tried.model == "demo" and transcript.text != sample.text():
+        yield Finding("problem", "recognition", message, f"It should be “{sample.text()}”. Install this package again.")
+    else:
+        yield Finding("good", "recognition", message)
+
+
+async def _recognize(settings: Settings) -> Transcript:
+    async with local_transcriber(settings, say=lambda _: None) as transcriber:
+        return await transcriber.transcribe(sample.RECORDING, heard=lambda _: None)
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    ffmpeg,
+    build_of_torch,
+    cores,
+    precisions,
+    weights,
+    disk,
+    port,
+    recognition,
+)

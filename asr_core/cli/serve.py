@@ -1,0 +1,37 @@
+"""`gigaam-asr serve`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import asr_core
+from asr_core.cli.configuration import as_environment, configured
+
+STOP_S = 30
+"""How long the server, told to stop, lets streams that are being answered go on."""
+
+HOME = Path(asr_core.__file__).parent.parent
+"""Where service.py is: beside asr_core, in a checkout as in an installation."""
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Instead of PORT.")] = None,
+    model: Annotated[str | None, typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.")] = None,
+) -> None:
+    """Run the server: OpenAI's transcription API, until it is told to stop.
+
+    Everything else is set in the environment or in .env. The port answers at once; GET /readyz says when the model is
+    there, after it was downloaded if need be.
+    """
+    settings = configured(host=host, port=port, model=model)
+    options = ["--working-dir", str(HOME), "--timeout-graceful-shutdown", str(STOP_S)]
+    # bentoml changes to its working directory, where .env and relative paths would mean something else.
+    environment = {**os.environ, **as_environment(settings), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "bentoml", "serve", "service:GigaamAsr", *options]
+    os.execve(sys.executable, command, environment)  # noqa: S606 - this process becomes the server

@@ -12,7 +12,7 @@ app = typer.Typer(
     epilog="Settings come from the environment and from .env, as the server's do: MODEL, PRECISION, MODELS_DIR, …",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

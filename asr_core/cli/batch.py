@@ -76,7 +76,7 @@ async def _transcribe(index: int, task: Task, transcriber: Transcriber, sink: Si
         raise
     except Exception as error:
         sink.take(index, task, None)
-        report.fail(index, task, _reason(error))
+        report.fail(index, task, _reason(error, task))
         if not isinstance(error, AsrError | OSError):
             log.exception("This should not have happened")
     else:
@@ -91,9 +91,9 @@ def _check_readable(path: Path) -> None:
         pass
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, task: Task) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return error.strerror if error.filename in (None, task.recording) else f"{error.strerror}: {error.filename}"
     return str(error) or type(error).__name__
 
 

@@ -36,7 +36,7 @@ class LocalTranscriber:
 
 @asynccontextmanager
 async def local_transcriber(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[LocalTranscriber]:
-    """An engine, once its model is loaded; `say` is told what that involves. Raises ModelError if it cannot be.
+    """An engine, once its model is loaded; `say` is told which that is. Raises ModelError if it cannot be.
 
     When the task is cancelled, the engine is left as it is: it may be minutes before the compute thread listens, and
     whoever interrupts a program does not want to wait for that.
@@ -45,7 +45,7 @@ async def local_transcriber(settings: Settings, say: Callable[[str], None]) -> A
     engine = Engine(settings, loading)
     await engine.start()
     try:
-        await _ready(engine, loading, say)
+        await _ready(engine, loading)
         status = engine.status
         say(f"{status.model} on {status.device} in {status.precision}")
         yield LocalTranscriber(engine, settings)
@@ -79,14 +79,9 @@ class _Loading:
             raise
 
 
-async def _ready(engine: Engine, loading: _Loading, say: Callable[[str], None]) -> None:
+async def _ready(engine: Engine, loading: _Loading) -> None:
     """Wait until the model is loaded. Raises what went wrong instead."""
-    said = None
     while not engine.status.loaded:
         if loading.error:
             raise loading.error
-        detail = engine.status.detail
-        if detail and detail.startswith("downloading") and detail != said:
-            say(detail)
-            said = detail
         await asyncio.sleep(POLL_S)

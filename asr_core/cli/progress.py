@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from time import perf_counter
 from types import TracebackType
 
@@ -18,7 +19,6 @@ from rich.progress import (
     TaskID,
     TaskProgressColumn,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Task as Bar
 from rich.text import Text
@@ -26,16 +26,19 @@ from rich.text import Text
 from asr_core.cli.plan import Task
 from asr_core.logs import request_id
 
-SPEED_WINDOW_S = 120.0
-"""What a bar's speed is the average of: text comes in chunks, at intervals of seconds."""
 
+class _PaceColumn(ProgressColumn):
+    """Seconds of sound a second, and how long the rest takes at that pace.
 
-class _SpeedColumn(ProgressColumn):
-    """Seconds of sound a second."""
+    The average since the beginning: text comes in chunks, and the speed between two of them says nothing.
+    """
 
     def render(self, task: Bar) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}×" if speed else "", style="progress.data.speed")
+        if not task.completed or not task.elapsed:
+            return Text()
+        pace = task.completed / task.elapsed
+        left = "" if task.remaining is None else f"  {timedelta(seconds=round(task.remaining / pace))} left"
+        return Text(f"{pace:.1f}×{left}", style="progress.remaining")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +68,14 @@ class Report:
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            _SpeedColumn(),
-            TimeRemainingColumn(),
+            _PaceColumn(),
             console=self.console,
             transient=True,
             redirect_stdout=False,  # would send transcripts to stderr
             redirect_stderr=False,
-            speed_estimate_period=SPEED_WINDOW_S,
             disable=not self.console.is_terminal,
         )
-        self._total = self._progress.add_task("", total=None, visible=False)
+        self._total = self._progress.add_task("", total=None, visible=False, start=False)
 
     @property
     def shows_bars(self) -> bool:
@@ -111,6 +112,8 @@ class Report:
 
     def start(self, index: int, task: Task) -> None:
         self._started[index] = perf_counter()
+        if len(self._started) == 1:
+            self._progress.start_task(self._total)
         name = escape(task.label if len(task.label) <= 40 else f"…{task.label[-39:]}")
         self._bars[index] = self._progress.add_task(name, total=self._lengths.get(index))
 
@@ -161,13 +164,13 @@ class Report:
 
 
 class LogLines(logging.Handler):
-    """Shows the log's warnings among the report's lines, each with the recording that it is about."""
+    """Shows the log among the report's lines, each record with the recording that it is about."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
-        about = request_id.get()
-        where = "" if about == "-" else f"{about}: "
-        self._report.say(f"{record.levelname.lower()}: {where}{self.format(record)}")
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        about = "" if request_id.get() == "-" else f"{request_id.get()}: "
+        self._report.say(f"{level}{about}{self.format(record)}")

@@ -34,7 +34,7 @@ def run_session(tasks: Sequence[Task], sink: Sink, report: Report, open_transcri
     """Transcribe `tasks`; give the exit code. Raises Interrupted."""
     if not tasks:
         return DONE
-    logging.getLogger().handlers = [LogLines(report)]
+    _show_log(report)
     try:
         with report:
             asyncio.run(_run(tasks, sink, report, open_transcriber))
@@ -76,6 +76,12 @@ def _interruptible() -> Iterator[None]:
     finally:
         for signum in SIGNALS:
             loop.remove_signal_handler(signum)
+
+
+def _show_log(report: Report) -> None:
+    logging.getLogger().handlers = [LogLines(report)]
+    logging.getLogger("asr_core.model.download").setLevel(logging.INFO)  # how far it is
+    logging.getLogger("asr_core.engine.compute").disabled = True  # why loading failed, which is raised as well
 
 
 def _summarize(report: Report, n_tasks: int) -> None:

@@ -6,8 +6,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -18,9 +18,9 @@ import typer
 
 from asr_core.cli.configuration import configured
 from asr_core.cli.output import FileSink, Sink, StdoutSink
-from asr_core.cli.plan import Collision, Recording, Task, find, missing, plan
+from asr_core.cli.plan import Collision, Task, find, missing, plan
 from asr_core.cli.progress import Report
-from asr_core.cli.session import DONE, Interrupted, OpenTranscriber, run_session
+from asr_core.cli.session import Interrupted, OpenTranscriber, run_session
 from asr_core.settings import Settings
 from asr_core.text.formats import RenderOptions
 
@@ -56,12 +56,18 @@ class Wish:
 
 def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="FILES_OR_FOLDERS...", help="Sound or video; - is standard input.")
+        list[Path], typer.Argument(metavar="FILES_OR_FOLDERS", help="Sound or video; - is standard input.")
     ],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Take the folders in folders too.")] = False,
     formats: Annotated[
         list[Format],
-        typer.Option("--format", "-f", help="May be given several times.", rich_help_panel=RESULT),
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="text, srt, vtt, tsv, json or verbose_json; several times for several.",
+            rich_help_panel=RESULT,
+        ),
     ] = [Format.TEXT],  # noqa: B006 - typer reads it, nobody changes it
     words: Annotated[
         bool, typer.Option("--words", help="The times of words too, in verbose_json.", rich_help_panel=RESULT)
@@ -71,6 +77,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         typer.Option(
             "--output-dir",
             "-o",
+            metavar="FOLDER",
             help="Folder for the transcripts, instead of beside each recording; - is standard output.",
             rich_help_panel=RESULT,
         ),
@@ -101,11 +108,12 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     Exit code: 0 all done; 1 some failed, are named at the end, and did not keep the others from being done;
     2 wrong usage; 130 interrupted.
 
-    \b
+    ```
     gigaam-asr transcribe talk.mp3
     gigaam-asr transcribe -f srt -f text --recursive lectures/
     gigaam-asr transcribe - < talk.mp3 > talk.txt
     gigaam-asr transcribe --server http://nas:3000 -o texts/ inbox/
+    ```
     """
     if words and Format.VERBOSE_JSON not in formats:
         raise typer.BadParameter(
@@ -120,9 +128,13 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("--server has a model of its own: leave out --model and --precision.")
     settings = configured(model=model, precision=precision)
     wish = Wish(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
+    computing = _computing(settings, server, api_key)
     try:
-        with _standard_input() if STREAM in inputs else nullcontext(inputs) as paths:
-            code = _fulfil(wish, paths, _computing(settings, server, api_key))
+        if STREAM in inputs:
+            with _standard_input() as task:
+                code = _fulfil(wish, [task], computing)
+        else:
+            code = _fulfil(wish, _tasks(wish, inputs), computing)
     except Interrupted as interrupted:
         # The compute thread may be busy for minutes, and the interpreter would wait for it.
         os._exit(interrupted.exit_code)
@@ -142,20 +154,11 @@ def _computing(settings: Settings, server: str | None, api_key: str | None) -> O
     return partial(local_transcriber, settings)
 
 
-def _fulfil(wish: Wish, inputs: Iterable[Path], open_transcriber: OpenTranscriber) -> int:
+def _tasks(wish: Wish, inputs: Iterable[Path]) -> list[Task]:
+    """What there is to do, which may be nothing."""
     recordings = list(find(inputs, recursive=wish.recursive, unreadable=lambda error: _say(f"warning: {error}")))
     if not recordings:
         _say("There are no recordings there.")
-        return DONE
-    tasks = _tasks(wish, recordings)
-    report = Report(len(tasks))
-    sink: Sink = FileSink(wish.options)
-    if wish.to_stdout:
-        sink = StdoutSink(wish.formats[0], wish.options, report.aside)
-    return run_session(tasks, sink, report, open_transcriber)
-
-
-def _tasks(wish: Wish, recordings: list[Recording]) -> list[Task]:
     if wish.to_stdout:
         return [Task(recording.path, str(recording.path), {}) for recording in recordings]
     try:
@@ -171,13 +174,21 @@ def _tasks(wish: Wish, recordings: list[Recording]) -> list[Task]:
 
 
 @contextmanager
-def _standard_input() -> Iterator[list[Path]]:
+def _standard_input() -> Iterator[Task]:
     """Standard input as a file, for as long as the scope lasts: many formats can only be read with seeking."""
     with tempfile.TemporaryDirectory(prefix="gigaam-asr-") as folder:
-        path = Path(folder, "standard input")
+        path = Path(folder, "recording")
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield [path]
+        yield Task(path, "standard input", {})
+
+
+def _fulfil(wish: Wish, tasks: Sequence[Task], computing: OpenTranscriber) -> int:
+    report = Report(len(tasks))
+    sink: Sink = FileSink(wish.options)
+    if wish.to_stdout:
+        sink = StdoutSink(wish.formats[0], wish.options, report.aside)
+    return run_session(tasks, sink, report, computing)
 
 
 def _say(message: str) -> None:

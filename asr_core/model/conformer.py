@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_core.model.attention import Attention, RelativeAttention, RotaryAttention
 from asr_core.model.checkpoint import EncoderConfig, Tensors
 from asr_core.model.linear import Backend
 
@@ -134,90 +134,6 @@ class ConvolutionModule:
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.project(self.depthwise(functional.glu(self.expand(x), dim=1)))
-
-
-class Attention(Protocol):
-    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        """[T, D] and the positions that its kind of attention wants → [T, D]."""
-
-
-class RotaryAttention:
-    """Self-attention whose queries and keys are projected from rotated frames.
-
-    Unlike in RoFormer (Su et al., 2021), the rotation comes before the projection, so one product makes both.
-    """
-
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
-        width = config.d_model
-        self.heads, self.head_size = config.n_heads, width // config.n_heads
-        query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
-        scale = self.head_size**-0.5
-        self.query_key = backend.linear(
-            torch.cat([query[0] * scale, key[0]]), torch.cat([query[1] * scale, key[1]])
-        )  # [D] → [2 D]
-        self.value, self.out = backend.linear(*value), backend.linear(*out)
-
-    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        query, key = self.query_key(self._rotate(x, positions)).chunk(2, dim=1)
-        return self.out(_attend(self._split(query), self._split(key), self._split(self.value(x))))
-
-    def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Turn each pair of a head's halves by the frame's angles; positions [2, T, 1, head / 2]: cosine, sine."""
-        cosine, sine = positions
-        first, second = x.view(x.shape[0], self.heads, self.head_size).chunk(2, dim=2)  # [T, H, head / 2]
-        turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=2)
-        return turned.view(x.shape)
-
-    def _split(self, x: Tensor) -> Tensor:
-        """[T, D] → [H, T, head]."""
-        return x.view(x.shape[0], self.heads, self.head_size).transpose(0, 1)
-
-
-class RelativeAttention:
-    """Self-attention with Transformer-XL's relative positions (Dai et al., 2019): v1."""
-
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
-        width = config.d_model
-        self.heads, self.head_size = config.n_heads, width // config.n_heads
-        query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
-        scale = self.head_size**-0.5  # on the query and its two biases alike
-        self.query, self.key = backend.linear(query[0] * scale, query[1] * scale), backend.linear(*key)
-        self.value, self.out = backend.linear(*value), backend.linear(*out)
-        self.position = backend.linear(tensors.take("linear_pos.weight", width, width), torch.zeros(width))
-        self.content_bias, self.position_bias = (
-            backend.place(tensors.take(name, self.heads, self.head_size)[:, None] * scale)  # [H, 1, head]
-            for name in ("pos_bias_u", "pos_bias_v")
-        )
-
-    def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        """x [T, D], positions [2 T - 1, D], from the farthest behind to the farthest ahead."""
-        frames = x.shape[0]
-        query = self._split(self.query(x))  # [H, T, head]
-        distance = torch.bmm(query + self.position_bias, self._split(self.position(positions)).transpose(1, 2))
-        # Row t of [H, T, 2 T - 1] begins T - 1 - t entries too early; one flat shift puts all rows right.
-        distance = functional.pad(distance, (1, 0)).view(self.heads, -1, frames)[:, 1:]
-        distance = distance.reshape(self.heads, frames, -1)[:, :, :frames]
-        content = query + self.content_bias
-        return self.out(_attend(content, self._split(self.key(x)), self._split(self.value(x)), distance))
-
-    def _split(self, x: Tensor) -> Tensor:
-        """[T, D] → [H, T, head]."""
-        return x.view(x.shape[0], self.heads, self.head_size).transpose(0, 1)
-
-
-def _projection(tensors: Tensors, name: str, width: int) -> tuple[Tensor, Tensor]:
-    projection = tensors.scope(f"linear_{name}")
-    return projection.take("weight", width, width), projection.take("bias", width)
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    """softmax(query @ key.T + bias) @ value for [H, T, head] each, query already scaled → [T, H * head]."""
-    if query.dtype is torch.float32:
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
-    else:  # the fused kernel is slow in bf16 for heads of this size; two products on oneDNN are not
-        scores = torch.bmm(query, key.transpose(1, 2))
-        attended = torch.bmm(torch.softmax(scores if bias is None else scores + bias, dim=-1), value)
-    return attended.transpose(0, 1).flatten(1)
 
 
 class ConformerLayer:

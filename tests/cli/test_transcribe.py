@@ -1,0 +1,122 @@
+"""Recordings become files of text, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
+
+from tests.cli.conftest import COMMAND, Run, environment
+from tests.conftest import Server, wait_until
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Every file below `folder`, hidden ones too, and when it was written, ns."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_batch_does_all_it_can_names_what_it_could_not_and_goes_on_from_there(
+    run: Run, tmp_path: Path, speech: Path, spoken_text: str
+) -> None:
+    inbox = tmp_path / "inbox"
+    (inbox / "deeper").mkdir(parents=True)
+    shutil.copy(speech, inbox / "talk.wav")
+    subprocess.run(["ffmpeg", "-v", "error", "-i", speech, inbox / "deeper" / "film.mkv"], check=True)
+    (inbox / "broken.mp3").write_bytes(b"not sound" * 1000)
+    (inbox / "notes.md").write_text("not a recording")
+    command = ("transcribe", "inbox", "missing.ogg", "--recursive", "-f", "text", "-f", "srt")
+
+    first = run(*command)
+    assert first.returncode == 1
+    assert first.stdout == ""
+    *_, broken, missing = first.stderr.strip().splitlines()
+    assert "broken.mp3: The file is not a recording" in broken
+    assert missing.strip() == "missing.ogg: No such file or directory"
+    before = files(inbox)
+    written = {"talk.txt", "talk.srt", "deeper/film.txt", "deeper/film.srt"}
+    assert before.keys() == {"talk.wav", "deeper/film.mkv", "broken.mp3", "notes.md"} | written
+    assert (inbox / "talk.txt").read_text() == (inbox / "deeper" / "film.txt").read_text() == spoken_text + "\n"
+    assert (inbox / "talk.srt").read_text().startswith("1\n00:00:0")
+
+    shutil.copy(speech, inbox / "broken.mp3")
+    (inbox / "talk.srt").unlink()
+    (inbox / "talk.txt").write_text("corrected by hand")
+    second = run(*command[:2], *command[3:])
+    assert second.returncode == 0, second.stderr
+    after = files(inbox)
+    assert after.keys() == before.keys() | {"broken.txt", "broken.srt"}
+    assert after["deeper/film.txt"] == before["deeper/film.txt"]
+    assert (inbox / "talk.txt").read_text() == "corrected by hand"
+
+
+def test_standard_input_is_answered_on_standard_output_and_leaves_nothing(
+    run: Run, tmp_path: Path, speech: Path, spoken_text: str
+) -> None:
+    (scratch := tmp_path / "tmp").mkdir()
+    done = run("transcribe", "-", "-f", "verbose_json", "--words", stdin=speech.read_bytes(), TMPDIR=str(scratch))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["text"] == " ".join(word["word"] for word in answer["words"]) == spoken_text
+    assert not files(tmp_path)
+    assert not list(scratch.iterdir())
+
+
+def test_ctrl_c_ends_everything_at_once_and_leaves_no_half_written_file(
+    tmp_path: Path, speech: Path, spoken_text: str, long_recording: Path
+) -> None:
+    shutil.copy(speech, tmp_path / "short.wav")
+    (tmp_path / "long.flac").symlink_to(long_recording)
+    process = subprocess.Popen(
+        [*COMMAND, "transcribe", "short.wav", "long.flac"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with process:
+        wait_until((tmp_path / "short.txt").exists, "the first transcript", 60)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert [child.name() for child in children] == ["ffmpeg"]
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to ffmpeg too
+        assert process.stderr
+        messages = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert "1 of 2 done" in messages
+    assert "Traceback" not in messages
+    assert not any(child.is_running() for child in children)
+    assert files(tmp_path).keys() == {"short.wav", "short.txt", "long.flac"}
+    assert (tmp_path / "short.txt").read_text() == spoken_text + "\n"
+
+
+def test_a_server_gives_the_same_files_as_this_process(run: Run, tmp_path: Path, speech: Path, server: Server) -> None:
+    for name in ("a.wav", "b.wav", "c.wav"):  # more at once than the server, with two slots, takes
+        shutil.copy(speech, tmp_path / name)
+    wanted = ("-f", "verbose_json", "--words", "-f", "vtt", "-f", "tsv", "-f", "json")
+    there = run("transcribe", "a.wav", "b.wav", "c.wav", *wanted, "-o", "there", "--server", f"{server.url}/v1/")
+    assert there.returncode == 0, there.stderr
+    here = run("transcribe", "a.wav", *wanted, "-o", "here")
+    assert here.returncode == 0, here.stderr
+    suffixes = (".verbose.json", ".vtt", ".tsv", ".json")
+    assert files(tmp_path / "there").keys() == {name + suffix for name in "abc" for suffix in suffixes}
+    for suffix in suffixes:
+        assert (tmp_path / "there" / f"b{suffix}").read_text() == (tmp_path / "here" / f"a{suffix}").read_text()
+    server.wait_until_clean()
+
+
+def test_a_broken_file_on_a_server_and_a_server_that_is_not_there_are_told_apart(
+    run: Run, tmp_path: Path, server: Server
+) -> None:
+    (tmp_path / "broken.mp3").write_bytes(b"not sound" * 1000)
+    broken = run("transcribe", "broken.mp3", "--server", server.url)
+    assert broken.returncode == 1
+    assert "broken.mp3: FAILED: The file is not a recording" in broken.stderr
+    nobody = run("transcribe", "broken.mp3", "--server", "http://127.0.0.1:9")
+    assert nobody.returncode == 1
+    assert "There is no gigaam-asr server at http://127.0.0.1:9" in nobody.stderr
+    assert "broken.mp3" not in nobody.stderr
+    server.wait_until_clean()

@@ -12,10 +12,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-# Has to be there before bentoml looks for it: a self-hosted server does not report its use to anybody.
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-
 import bentoml
+from bentoml._internal.utils.analytics import usage_stats
 from prometheus_client import REGISTRY
 
 from asr_core.api import native
@@ -26,6 +24,11 @@ from asr_core.api.guard import Guard
 from asr_core.logs import configure_logging
 from asr_core.metrics import Metrics
 from asr_core.settings import Settings
+
+# A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
+# what it saw, before it imports this module.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+usage_stats.do_not_track.cache_clear()
 
 settings = Settings()
 app = create_app()
@@ -67,7 +70,7 @@ class GigaamAsr:
         self._engine = Engine(settings)
         self._backend = Backend(settings, self._engine, Metrics(REGISTRY), KeyRing(settings.api_key), int(time.time()))
         app.state.backend = self._backend
-        app.state.native = native.NativeMethods(self.transcribe, self.transcribe_stream)
+        app.state.native = native.NativeMethods(self.transcribe.local, self.transcribe_stream.local)
 
     @bentoml.on_deployment
     @staticmethod

@@ -54,6 +54,7 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._bento.close()
+        self._bento._temp_dir.cleanup()  # which BentoML leaves to the garbage collector, and its warning
 
     def transcribe(self, recording: Path) -> dict[str, Any]:
         """The transcript in OpenAI's `verbose_json`, with segments and words."""

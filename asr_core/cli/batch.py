@@ -93,7 +93,9 @@ def _check_readable(path: Path) -> None:
 
 def _reason(error: Exception, task: Task) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename in (None, task.recording) else f"{error.strerror}: {error.filename}"
+        return (
+            error.strerror if error.filename in (None, str(task.recording)) else f"{error.strerror}: {error.filename}"
+        )
     return str(error) or type(error).__name__
 
 

@@ -73,7 +73,7 @@ def write_whole(path: Path, content: bytes) -> None:
 @contextmanager
 def _replacement(path: Path) -> Iterator[BinaryIO]:
     """A new file, in the same folder, that takes the place of `path` if the scope is left without an exception."""
-    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with draft.open("xb") as file:
             yield file

@@ -50,14 +50,15 @@ class Task:
 def find(inputs: Iterable[Path], *, recursive: bool, unreadable: Callable[[OSError], None]) -> Iterator[Recording]:
     """The files among `inputs` and the recordings in the folders among them, each once, a folder's in order of name.
 
-    `unreadable` is told of each folder that cannot be read.
+    What is named like a transcript is left out, so that `*` means the same before a batch and after it. `unreadable`
+    is told of each folder that cannot be read.
     """
     seen: set[Path] = set()
     for path in inputs:
         found = _in_folder(path, recursive, unreadable) if path.is_dir() else (Recording(path),)
         for recording in found:
             identity = recording.path.resolve()
-            if identity not in seen:
+            if identity not in seen and recording.path.suffix.lower() not in SUFFIXES.values():
                 seen.add(identity)
                 yield recording
 
@@ -122,7 +123,7 @@ class _NamesInUse:
     def output_stem(self, path: Path) -> str:
         """The name that the outputs of `path` begin with: its stem where that says which recording it is."""
         alone = self._counts[path.parent][_stem(path.name)] == 1
-        return path.stem if alone and path.suffix not in SUFFIXES.values() else path.name
+        return path.stem if alone else path.name
 
 
 def _stem(name: str) -> str:

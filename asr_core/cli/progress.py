@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from time import perf_counter
 from types import TracebackType
 
@@ -54,7 +55,7 @@ class Report:
 
     def __init__(self, n_tasks: int) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.failures: list[Failure] = []
+        self._failures: dict[int, Failure] = {}
         self.audio_s = 0.0
         """Seconds of recordings that are done."""
         self._n_tasks = n_tasks
@@ -82,9 +83,14 @@ class Report:
         return not self._progress.disable
 
     @property
+    def failures(self) -> list[Failure]:
+        """In the order of the tasks."""
+        return [failure for _, failure in sorted(self._failures.items(), key=itemgetter(0))]
+
+    @property
     def n_done(self) -> int:
         """Recordings transcribed."""
-        return self._n_over - len(self.failures)
+        return self._n_over - len(self._failures)
 
     @property
     def elapsed_s(self) -> float:
@@ -133,7 +139,7 @@ class Report:
         self.say(f"[{self._n_over}/{self._n_tasks}] {task.label} → {targets}  ({seconds:.1f} s, {seconds / took:.1f}×)")
 
     def fail(self, index: int, task: Task, reason: str) -> None:
-        self.failures.append(Failure(task.label, reason))
+        self._failures[index] = Failure(task.label, reason)
         self._over(index, self._lengths.get(index, 0.0))
         self.say(f"[{self._n_over}/{self._n_tasks}] {task.label}: FAILED: {reason}")
 

@@ -7,6 +7,7 @@ calls oneDNN, with weights laid out beforehand. Every class computes `activation
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Protocol
 
 import torch
@@ -66,7 +67,7 @@ class Int8Linear:
     def __call__(self, x: Tensor) -> Tensor:
         low, high = (bound.item() for bound in torch.aminmax(x))
         low, high = min(low, 0.0), max(high, 0.0)  # zero is always representable
-        scale = max(high - low, 1e-12) / 254  # one step spare, so that rounding cannot pass the ends
+        scale = max(high - low, 1e-12) / activation_steps()
         zero_point = round(-low / scale)
         # By way of signed integers, to which the conversion is several times as fast as to unsigned ones; the product
         # needs unsigned ones, since with signed ones oneDNN falls to a reference kernel that hardly ever ends.
@@ -77,6 +78,23 @@ class Int8Linear:
             *(1.0, 0, self.out_dtype, self.activation, [], ""),
         )
         return y
+
+
+@cache
+def activation_steps() -> int:
+    """Steps that activations are quantised to: one fewer than the values, so that rounding cannot pass the ends.
+
+    Without VNNI, x86 adds pairs of products in 16 bits, which saturate unless activations keep to 7 bits. Whether they
+    do is tried out on the largest products there can be.
+    """
+    ones = torch.ones(1)
+    weight = torch.ops.onednn.qlinear_prepack(torch.full((1, 64), 127, dtype=torch.int8), None)
+    largest = torch.full((1, 64), 255, dtype=torch.uint8)
+    product = torch.ops.onednn.qlinear_pointwise(
+        *(largest, 1.0, 0, weight, ones, torch.zeros(1, dtype=torch.int32), None),
+        *(1.0, 0, torch.float32, "none", [], ""),
+    )
+    return 254 if product.item() == 64 * 127 * 255 else 126
 
 
 def packed_product(a: Tensor, b: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ def run(tmp_path: Path) -> Run:
             cwd=tmp_path,
             env=environment(**settings),
             timeout=100,
+            check=False,
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -7,6 +7,7 @@ cost.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ NEPERS_PER_DB = float(np.log(10) / 10)  # of power
 SILENCE_LOG = float(np.log(MEL_FLOOR))
 ACTIVE_DB = 40.0  # below the loudest frame: where an utterance begins and ends
 KIND_SHARES = {"festival": 0.48, "espeak": 0.15, "variants": 0.37}
+RARE_SHARE = 0.03  # of the utterances heard
 MOST_UTTERANCES = 16  # in a window, before the voices come round again
 NOISE_COLOURS = (0.0, 0.0, 0.5, 1.0, 1.0, 1.5, 2.0)
 NOISE_SECONDS = 60
@@ -33,7 +35,6 @@ NOISE_SECONDS = 60
 class Utterance:
     frames: NDArray[np.float16]  # [F, M], a view of the part's file
     label: str
-    kind: str
     lead: int  # frames of silence before the first word
     trail: int  # and after the last
 
@@ -56,19 +57,17 @@ class Corpus:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.known: set[Path] = set()
-        self.utterances: list[Utterance] = []
-        self.by_kind: dict[str, list[Utterance]] = {}
+        self.pools: dict[tuple[str, bool], list[Utterance]] = defaultdict(list)
+        """By kind of voice, and whether the words are rare."""
         self.refresh()
 
     def refresh(self) -> None:
         for described in sorted(set(self.folder.glob("part*.json")) - self.known):
             part = load_part(described)
             self.known.add(described)
-            for index, (label, kind) in enumerate(zip(part.labels, part.kinds, strict=True)):
+            for index, (kind, rare) in enumerate(zip(part.kinds, part.rare, strict=True)):
                 frames = part.frames[part.offsets[index] : part.offsets[index + 1]]
-                utterance = Utterance(frames, label, kind, *silence_around(frames))
-                self.utterances.append(utterance)
-                self.by_kind.setdefault(kind, []).append(utterance)
+                self.pools[kind, rare].append(Utterance(frames, part.labels[index], *silence_around(frames)))
 
 
 def noise_bank(seed: int) -> list[Frames]:
@@ -95,13 +94,13 @@ class Mixer:
 
     def window(self, frames: int, rng: np.random.Generator) -> tuple[Frames, str]:
         mel, label = self.recording(frames, rng)
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             mel += equaliser(mel.shape[1], rng)
         mel += rng.uniform(-25, 8) * NEPERS_PER_DB
-        if rng.random() < 0.6:
+        if rng.random() < 0.5:
             mel = self.with_noise(mel, rng)
         np.maximum(mel, SILENCE_LOG, out=mel)
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             mask(mel, rng)
         return mel, label
 
@@ -114,7 +113,7 @@ class Mixer:
         labels: list[str] = []
         at, misses = int(rng.integers(0, 30)), 0
         while misses < 6:
-            pool = self.corpus.by_kind[kinds[len(labels) % MOST_UTTERANCES]]
+            pool = self.corpus.pools[str(kinds[len(labels) % MOST_UTTERANCES]), bool(rng.random() < RARE_SHARE)]
             utterance = pool[rng.integers(len(pool))]
             # Speech spans are cut close to the words, so windows begin and end anywhere in the silence.
             first = int(rng.integers(0, utterance.lead + 1))

@@ -40,6 +40,7 @@ class Part:
     offsets: NDArray[np.int64]  # [N + 1]
     labels: list[str]
     kinds: list[str]
+    rare: list[bool]
 
 
 def speak(kind: str, spoken: list[Sentence], rng: random.Random) -> list[Wave]:
@@ -65,19 +66,25 @@ def make_part(seed: int, folder: Path) -> float:
     rng = random.Random(seed)
     stream = sentences(seed)
     waves: list[Wave] = []
-    labels: list[str] = []
+    read: list[Sentence] = []
     kinds: list[str] = []
     for kind, share in SHARES.items():
         spoken = list(itertools.islice(stream, round(share * SENTENCES_PER_PART)))
         waves += speak(kind, spoken, rng)
-        labels += [sentence.label for sentence in spoken]
+        read += spoken
         kinds += [kind] * len(spoken)
     preprocessor = Preprocessor()
     mels = [log_mel(wave, preprocessor) for wave in disturb(waves, seed, EFFECT_SHARE)]
     np.save(described.with_suffix(".npy"), np.concatenate(mels))
     offsets = np.cumsum([0, *(len(mel) for mel in mels)]).tolist()
     hours = float(offsets[-1]) / 100 / 3600
-    about = {"hours": hours, "offsets": offsets, "labels": labels, "kinds": kinds}
+    about = {
+        "hours": hours,
+        "offsets": offsets,
+        "labels": [sentence.label for sentence in read],
+        "kinds": kinds,
+        "rare": [sentence.rare for sentence in read],
+    }
     described.with_suffix(".tmp").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
     described.with_suffix(".tmp").rename(described)  # last, so that a part is either whole or absent
     return hours
@@ -86,7 +93,7 @@ def make_part(seed: int, folder: Path) -> float:
 def load_part(described: Path) -> Part:
     about = json.loads(described.read_text(encoding="utf-8"))
     frames = np.load(described.with_suffix(".npy"), mmap_mode="r")
-    return Part(frames, np.array(about["offsets"]), about["labels"], about["kinds"])
+    return Part(frames, np.array(about["offsets"]), about["labels"], about["kinds"], about["rare"])
 
 
 def main() -> None:

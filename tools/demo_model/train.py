@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
@@ -31,7 +30,7 @@ from tools.demo_model.optimizer import SharedOptimizer, bind, layout
 VOCABULARY = [" ", *map(chr, range(ord("а"), ord("я") + 1))]
 CODES = {character: code for code, character in enumerate(VOCABULARY)}
 NETWORK = EncoderConfig(d_model=160, n_layers=5, n_heads=4)
-MIDDLE_LAYER, MIDDLE_WEIGHT = 3, 0.3  # the head also reads this layer while training (intermediate CTC)
+MIDDLE_LAYER, MIDDLE_WEIGHT, MIDDLE_UNTIL = 3, 0.3, 0.5  # at first the head also reads this layer (intermediate CTC)
 WINDOW_SECONDS, WINDOW_SHARES = (4, 8, 16, 28), (0.1, 0.3, 0.35, 0.25)  # the server hears up to 25 s as one
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 WARM_UP, DECAY_FROM = 0.015, 0.3  # of the running time
@@ -104,15 +103,16 @@ def ctc(log_probs: Tensor, labels: list[str]) -> Tensor:
     return total / (batch * frames)
 
 
-def losses(model: EagerCTC, batch: Batch) -> tuple[Tensor, Tensor]:
-    """At the last layer, and at the middle one."""
+def losses(model: EagerCTC, batch: Batch, with_middle: bool) -> list[Tensor]:
+    """At the last layer, and perhaps at the middle one."""
     mel = torch.from_numpy(batch.mel)
     middle: list[Tensor] = []
     hook = model.encoder.layers[MIDDLE_LAYER - 1].register_forward_hook(lambda _m, _i, out: middle.append(out))
     with torch.autocast("cpu", torch.bfloat16):
         encoded, _ = model.encoder(mel, torch.full((len(mel),), mel.shape[2]))
         hook.remove()
-        return ctc(model.head(encoded), batch.labels), ctc(model.head(middle[0]), batch.labels)
+        read = [encoded, *middle[:with_middle]]
+        return [ctc(model.head(layer), batch.labels) for layer in read]
 
 
 class Worker:
@@ -129,7 +129,7 @@ class Worker:
             self.restore()
 
     def run(self) -> None:
-        began, recent = time.monotonic(), np.zeros(2)
+        began, recent = time.monotonic(), 0.0
         while (progress := float(self.shared.clock[0]) / self.options.minutes) < 1.0:
             recent += self.step(progress)
             self.shared.meet()  # all have read the clock and updated their parameters
@@ -143,34 +143,35 @@ class Worker:
                 self.corpus.refresh()
             if steps % LOG_STEPS == 0 and self.rank == 0:
                 self.report(progress, recent / LOG_STEPS)
-                recent = np.zeros(2)
+                recent = 0.0
             if float(self.shared.clock[0]) - self.saved_minutes > SAVE_MINUTES:
                 self.save()
         self.save()
 
-    def report(self, progress: float, recent: NDArray[np.float64]) -> None:
+    def report(self, progress: float, recent: float) -> None:
         steps = self.optimizer.steps
         hours = steps * self.options.worker_seconds * self.options.workers / 3600
         print(
             f"{time.strftime('%H:%M:%S')} step {steps}, {float(self.shared.clock[0]):.2f} min, {hours:.1f} h heard:"
-            f" loss {recent[0]:.4f}, middle {recent[1]:.4f}, rate {rate(progress):.3f}",
+            f" loss {recent:.4f}, rate {rate(progress):.3f}",
             flush=True,
         )
 
-    def step(self, progress: float) -> tuple[float, float]:
+    def step(self, progress: float) -> float:
         steps = self.optimizer.steps
         seconds = window_seconds(progress, np.random.default_rng((self.options.seed, steps)))
         rng = np.random.default_rng((self.options.seed, steps, self.rank + 1))
         windows = max(1, round(self.options.worker_seconds / seconds))
         batch = self.mixer.batch(windows, seconds * FRAMES_PER_SECOND, rng)
         own = self.shared.gradients[self.rank].zero_()
-        last, middle = losses(self.model, batch)
-        ((1 - MIDDLE_WEIGHT) * last + MIDDLE_WEIGHT * middle).backward()  # type: ignore[no-untyped-call]
+        last, *middle = losses(self.model, batch, progress < MIDDLE_UNTIL)
+        loss = torch.lerp(last, middle[0], MIDDLE_WEIGHT) if middle else last
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nan_to_num_(own, 0.0, 0.0, 0.0)
         self.shared.meet()
         factor = rate(progress)
         self.optimizer.step(self.shared.gradients.sum(0), MUON_RATE * factor, ADAM_RATE * factor)
-        return float(last.detach()), float(middle.detach())
+        return float(last.detach())
 
     def save(self) -> None:
         """Each worker its own optimizer state, worker 0 the parameters too."""

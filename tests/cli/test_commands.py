@@ -1,0 +1,110 @@
+"""The other commands, and what wrong usage is told."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from asr_core.cli import app
+from asr_core.settings import Settings
+from tests.cli.conftest import COMMAND, Run, environment
+from tests.conftest import REPOSITORY, free_port, wait_until
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["a.mp3", "--words"], "--words belongs to --format verbose_json"),
+        (["-", "a.mp3"], "Standard input comes alone"),
+        (["-", "-o", "texts"], "Standard input comes alone"),
+        (["-o", "-", "a.mp3", "-f", "srt", "-f", "vtt"], "Standard output takes one --format"),
+        (["a.mp3", "--server", "http://nas:3000", "--model", "v3_ctc"], "--server has a model of its own"),
+        (["x/a.mp3", "y/a.mp3", "-o", "texts"], "would both be written to texts/a.txt"),
+        (["a.mp3", "--model", ""], "MODEL: String should have at least 1 character"),
+    ],
+)
+def test_wrong_usage_is_explained_before_anything_is_done(arguments: list[str], complaint: str) -> None:
+    result = CliRunner(env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).invoke(app, ["transcribe", *arguments])
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_help_does_not_wait_for_torch_or_bentoml() -> None:
+    check = "import sys, asr_core.cli; sys.exit(not {'torch', 'bentoml', 'ray'}.isdisjoint(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", check], cwd=REPOSITORY, check=False).returncode == 0
+
+
+def test_doctor_is_content_with_a_machine_that_works(run: Run, spoken_text: str) -> None:
+    done = run("doctor", PORT=str(free_port()))
+    assert done.returncode == 0, done.stdout
+    assert f"demo heard “{spoken_text}”" in done.stdout
+    assert "✗" not in done.stdout
+
+
+def test_doctor_says_what_to_do_about_each_obstacle(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "v3_ctc.ckpt").write_bytes(b"half a download")
+    with socket.create_server(("0.0.0.0", 0)) as occupant:
+        occupant.settimeout(0)
+        port = occupant.getsockname()[1]
+        done = run("doctor", "--model", "v3_ctc", PATH="/nowhere", PORT=str(port), MAX_UPLOAD_MB="999999999")
+    assert done.returncode == 1
+    for advice in (
+        "✗ ffmpeg: not on PATH\n    Install ffmpeg",
+        "v3_ctc is damaged\n    Remove",
+        f"✗ port {port}: cannot be listened on",
+        "✗ uploads",
+        "✗ recognition",
+    ):
+        assert advice in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_are_listed_and_verified(tmp_path: Path) -> None:
+    runner, folder = CliRunner(), ["--models-dir", str(tmp_path)]
+    assert runner.invoke(app, ["weights", "verify", *folder]).exit_code == 0
+    missing = runner.invoke(app, ["weights", "verify", "v3_ctc", *folder])
+    assert (missing.exit_code, "weights pull v3_ctc" in missing.output) == (1, True)
+    (tmp_path / "v2_ctc.ckpt").write_bytes(b"half a download")
+    damaged = runner.invoke(app, ["weights", "verify", *folder])
+    assert (damaged.exit_code, "v2_ctc: DAMAGED; remove" in damaged.output) == (1, True)
+    unknown = runner.invoke(app, ["weights", "verify", "v9", *folder])
+    assert (unknown.exit_code, "There is no model 'v9'" in unknown.stderr) == (1, True)
+    listed = runner.invoke(app, ["weights", "list", *folder]).output.splitlines()
+    assert [line.split()[0] for line in listed if " yes " in line] == ["v2_ctc"]
+
+
+def test_pulling_the_bundled_model_tells_where_it_is() -> None:
+    result = CliRunner().invoke(app, ["weights", "pull", "demo"])
+    assert result.exit_code == 0
+    assert Path(result.stdout.strip()).name == "demo_ctc.ckpt"
+
+
+def test_serve_starts_the_server_as_the_folder_it_is_called_in_configures_it(tmp_path: Path) -> None:
+    port = free_port()
+    configured = {name.upper() for name in Settings.model_fields}
+    clean = {name: value for name, value in environment().items() if name not in configured}
+    (tmp_path / ".env").write_text(f"MODEL=demo\nPORT={port}\nHOST=127.0.0.1\nAPI_KEY=one,two\n")
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*COMMAND, "serve"], cwd=tmp_path, env=clean, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: ready(port), "a server", 60)
+        models = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers={"Authorization": "Bearer two"})
+        assert "demo" in [model["id"] for model in models.json()["data"]]
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/models").status_code == 401
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,163 @@
+"""Which arithmetic is really used, on this CPU and on imitated older ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from asr_core.errors import PrecisionUnsupported
+from asr_core.model import cpu
+from asr_core.model.cpu import available_cores, choose_precision
+from asr_core.model.linear import Backend, Int8Linear, PackedLinear, PlainLinear, bf16_is_native, has_onednn
+from asr_core.model.recognizer import NativeRecognizer
+from tests.model.test_parity import noise, relative_error
+
+CPU = torch.device("cpu")
+Load = Callable[..., NativeRecognizer]
+
+needs_bf16 = pytest.mark.skipif(not bf16_is_native(), reason="this CPU has no bf16 instructions")
+needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this build of torch has no oneDNN")
+
+
+def linears(recognizer: NativeRecognizer) -> set[type]:
+    layer = recognizer.encoder.layers[0]
+    return {type(linear) for linear in (layer.feed_forward1.first, layer.conv.expand, layer.conv.project)}
+
+
+@needs_onednn
+def test_the_fast_layers_are_really_taken(load: Load) -> None:
+    assert linears(load("v3_ctc", "fp32")) == {PackedLinear}
+    assert linears(load("v3_ctc", "int8")) == {Int8Linear}
+
+
+@needs_bf16
+def test_bf16_weights_are_packed_as_such(load: Load) -> None:
+    recognizer = load("v3_ctc", "bf16")
+    assert linears(recognizer) == {PackedLinear}
+    assert recognizer.encoder.backend.dtype is torch.bfloat16
+
+
+def test_without_onednn_the_plain_layers_give_the_same(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    (expected,) = load("v3_ctc").log_probs(noise(30_000))
+    for module in ("linear", "attention"):
+        monkeypatch.setattr(f"asr_core.model.{module}.has_onednn", lambda: False)
+    plain = load("v3_ctc")
+    assert linears(plain) == {PlainLinear}
+    assert relative_error(plain.log_probs(noise(30_000))[0], expected) < 1e-4
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("int8", 0.05)])
+def test_lower_precision_stays_close_to_fp32(precision: str, tolerance: float, load: Load) -> None:
+    (exact,) = load("v3_ctc").log_probs(noise(80_000))
+    (approximate,) = load("v3_ctc", precision).log_probs(noise(80_000))
+    assert float((approximate - exact).norm() / exact.norm()) < tolerance
+
+
+def test_quantised_layers_use_the_whole_range_of_what_they_are_given() -> None:
+    weight, bias = torch.randn(64, 48), torch.randn(64)
+    layer = Int8Linear(weight, bias, out_dtype=torch.float32)
+    for x in (torch.randn(30, 48), torch.rand(30, 48) + 5, -torch.rand(30, 48) - 5, torch.zeros(30, 48)):
+        torch.testing.assert_close(layer(x), x @ weight.T + bias, rtol=0, atol=0.03 * float(x.abs().max()) * 7 + 1e-5)
+
+
+def test_auto_never_takes_int8_and_says_why_it_chose() -> None:
+    choice = choose_precision("auto", CPU)
+    assert choice.precision in {"fp32", "bf16"}
+    assert "auto" in choice.reason
+
+
+def test_auto_takes_what_measured_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "bf16_is_native", lambda: True)
+    for fast, slow in (("fp32", "bf16"), ("bf16", "fp32")):
+        seconds = {fast: 0.001, slow: 0.002}
+        monkeypatch.setattr(cpu, "seconds_per_layer", lambda backend, seconds=seconds: seconds[backend.precision])
+        choice = choose_precision("auto", CPU)
+        assert choice.precision == fast
+        assert f"{fast} 1.0 ms" in choice.reason
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_packed_precisions_are_refused_off_the_cpu(precision: str) -> None:
+    with pytest.raises(PrecisionUnsupported, match="on cuda use fp32 or auto"):
+        choose_precision(precision, torch.device("cuda"))
+    assert choose_precision("auto", torch.device("cuda")).precision == "fp32"
+
+
+_ON_ANOTHER_CPU = """
+import json, sys, warnings
+warnings.simplefilter("error")
+from pathlib import Path
+import torch
+from asr_core.errors import PrecisionUnsupported
+from asr_core.model.cpu import choose_precision
+from asr_core.model.linear import Backend, bf16_is_native
+from asr_core.model.recognizer import NativeRecognizer
+from tests.model.test_parity import noise
+cpu, path, report = torch.device("cpu"), Path(sys.argv[1]), {}
+report["native"] = bf16_is_native()
+report["auto"] = choose_precision("auto", cpu).precision
+try:
+    report["bf16"] = choose_precision("bf16", cpu).precision
+except PrecisionUnsupported as error:
+    report["bf16"] = str(error)
+waveforms = noise(16_000)
+exact = NativeRecognizer(path, path.parent, Backend(cpu, "fp32")).log_probs(waveforms)[0]
+quantised = NativeRecognizer(path, path.parent, Backend(cpu, choose_precision("int8", cpu).precision))
+report["int8_error"] = float((quantised.log_probs(waveforms)[0] - exact).norm() / exact.norm())
+report["fp32"] = exact.tolist()
+print(json.dumps(report))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="imitates older x86 CPUs")
+@pytest.mark.parametrize("isa", ["AVX2", "AVX2_VNNI", "SSE41"])
+def test_older_cpus_fall_back_to_fp32_and_compute_the_same(
+    isa: str, checkpoint: Callable[[str], Path], load: Load
+) -> None:
+    capability = "default" if isa == "SSE41" else "avx2"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": isa, "ATEN_CPU_CAPABILITY": capability}
+    report = _run(_ON_ANOTHER_CPU, str(checkpoint("v3_ctc")), environment=environment)
+    assert not report["native"]
+    assert report["auto"] == "fp32"
+    assert "no bf16 instructions" in report["bf16"]
+    assert report["int8_error"] < 0.05
+    assert relative_error(torch.tensor(report["fp32"]), load("v3_ctc").log_probs(noise(16_000))[0]) < 1e-4
+
+
+def _run(program: str, *arguments: str, environment: dict[str, str]) -> Any:
+    command = [sys.executable, "-c", program, *arguments]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")
+def test_cores_are_those_that_this_process_may_use() -> None:
+    program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    program += "from asr_core.model.cpu import available_cores; print(available_cores())"
+    assert _run(program, environment=dict(os.environ)) == 1
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("150000 100000", 1), ("max 100000", 64), ("800000 100000", 8), ("junk", 64)]
+)
+def test_a_containers_cpu_quota_bounds_the_cores(
+    quota: str, cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(cpu, "_CGROUP_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert available_cores() == cores
+
+
+def test_a_layer_is_measured_in_less_than_a_second_of_work() -> None:
+    assert cpu.seconds_per_layer(Backend(CPU, "fp32"), repeats=3) > 0

@@ -1,0 +1,382 @@
+"""The page in a real browser: what people see, hear and keep."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import Server, running_server
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - after the check above
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
+]
+
+WAIT_MS = 60_000
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    # To a browser, a page is only trusted with the microphone on https or at the address of its own machine.
+    "--host-resolver-rules=MAP asr.test 127.0.0.1",
+]
+
+Open = Callable[..., Page]
+"""Opens the page: `open_page(url, **context options)`."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[Open]:
+    """Pages in contexts of their own; whatever a test does, none may ask another host for anything or throw."""
+    contexts, requested, thrown = [], [], []
+
+    def open_page(url: str = server.url, **options: object) -> Page:
+        context = browser.new_context(**{"locale": "en-US", **options})  # type: ignore[arg-type]  # a table of options
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("pageerror", lambda error: thrown.append(str(error)))
+        page.on("console", lambda message: thrown.append(message.text) if "Policy" in message.text else None)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    hosts = {httpx.URL(url).host for url in requested if url.startswith("http")}
+    assert hosts <= {"127.0.0.1", "asr.test"}
+    assert not thrown
+
+
+@pytest.fixture(scope="module")
+def minutes(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
+    """Enough speech that its transcription can be watched."""
+    path = tmp_path_factory.mktemp("recordings") / "minutes.wav"
+    source = ["-stream_loop", "-1", "-i", str(speech), "-t", "600"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, str(path)], check=True)
+    return path
+
+
+def send(page: Page, *paths: Path) -> None:
+    page.locator("#file").set_input_files(list(paths))
+
+
+def wait_for_text(page: Page) -> None:
+    expect(page.locator("#tools")).to_be_visible(timeout=WAIT_MS)
+
+
+def text_of(page: Page) -> str:
+    return " ".join(page.locator("#text p").all_text_contents())
+
+
+def heard_at(page: Page) -> float:
+    """Where the recording is being played, s."""
+    return float(page.locator("#audio").evaluate("audio => audio.currentTime"))
+
+
+def test_a_recording_becomes_its_text_with_times(open_page: Open, speech: Path, spoken_text: str) -> None:
+    page = open_page()
+    send(page, speech)
+    wait_for_text(page)
+    assert text_of(page) == spoken_text
+    assert page.locator("#text button").all_text_contents()[0] == "0:00"
+    expect(page.locator("#summary")).to_contain_text("0:10 in")
+    expect(page.locator("#news")).to_have_text("Done, the text is ready.")
+
+
+def test_a_dropped_file_is_transcribed(open_page: Open, speech: Path, spoken_text: str) -> None:
+    page = open_page()
+    drop = """([name, bytes]) => {
+        const carried = new DataTransfer();
+        carried.items.add(new File([new Uint8Array(bytes)], name));
+        document.querySelector("#pick").dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true}));
+    }"""
+    page.evaluate(drop, ["dropped.wav", list(speech.read_bytes())])
+    wait_for_text(page)
+    assert text_of(page) == spoken_text
+    expect(page.locator("#result-name")).to_have_text("dropped.wav")
+
+
+def test_text_arrives_while_the_rest_is_being_recognised_and_stays_when_it_is_cancelled(
+    open_page: Open, server: Server, minutes: Path
+) -> None:
+    page = open_page()
+    send(page, minutes)
+    expect(page.locator("#text p").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#stage")).to_have_text(re.compile(r"Recognised \d+:\d\d of 10:00"))
+    assert 0 < float(page.locator("#progress").get_attribute("value") or 0) < 1
+    page.locator("#cancel").click()
+    expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+    wait_for_text(page)
+    server.wait_until_clean()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="TXT").click()
+    assert download.value.path().read_text() == text_of(page)
+
+
+def test_downloads_are_what_the_server_itself_answers(open_page: Open, server: Server, speech: Path) -> None:
+    page = open_page()
+    send(page, speech)
+    wait_for_text(page)
+
+    def downloaded(name: str) -> bytes:
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name).click()
+        assert download.value.suggested_filename == f"speech.{name.lower()}"
+        return download.value.path().read_bytes()
+
+    def answered(response_format: str) -> bytes:
+        form = {"response_format": response_format, "timestamp_granularities[]": ["word", "segment"]}
+        files = {"file": speech.read_bytes()}
+        return httpx.post(f"{server.url}/v1/audio/transcriptions", data=form, files=files, timeout=60).content
+
+    assert downloaded("TXT") == answered("text")
+    assert downloaded("SRT") == answered("srt")
+    assert downloaded("VTT") == answered("vtt")
+    assert json.loads(downloaded("JSON")) == json.loads(answered("verbose_json"))
+
+
+def test_a_word_can_be_clicked_to_be_heard_and_is_marked_while_it_is(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    send(page, speech)
+    wait_for_text(page)
+    page.get_by_text("сотрудник", exact=True).click()
+    expect(page.locator("#text .now")).to_have_text("сотрудник")
+    expect(page.locator("#play")).to_have_accessible_name("Pause")
+    assert 6.5 < heard_at(page) < 8
+    expect(page.locator("#strip")).to_have_attribute("aria-valuetext", re.compile(r"0:0[67] of 0:10"))
+    expect(page.locator("#text .now")).to_have_text("искал")
+
+
+def test_a_click_on_the_waveform_plays_from_there(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    send(page, speech)
+    wait_for_text(page)
+    seconds_shown = float(page.locator("#strip").evaluate("strip => strip.clientWidth / 90"))
+    width = float(page.locator("#strip").evaluate("strip => strip.clientWidth"))
+    page.locator("#strip").click(position={"x": width / 2, "y": 40})
+    expect(page.locator("#play")).to_have_accessible_name("Pause")
+    assert seconds_shown / 2 - 0.1 < heard_at(page) < seconds_shown / 2 + 1.5
+
+
+def test_everything_can_be_done_from_the_keyboard(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    keys = page.keyboard
+
+    def tab_to(selector: str) -> None:
+        for _ in range(20):
+            keys.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    tab_to("#choose")
+    with page.expect_file_chooser() as chooser:
+        keys.press("Enter")
+    chooser.value.set_files(speech)
+    wait_for_text(page)
+    expect(page.locator("#result-name")).to_be_focused()
+    tab_to("#strip")
+    keys.press("ArrowRight")
+    assert heard_at(page) == 5
+    tab_to("#play")
+    tab_to("[data-format=json]")
+    tab_to("#text span")
+    keys.press("ArrowDown")
+    keys.press("ArrowRight")
+    expect(page.locator("#text span:focus")).to_have_text("время")
+    keys.press("Enter")
+    expect(page.locator("#text .now")).to_have_text("время")
+
+
+def test_a_broken_file_is_explained_in_the_language_of_the_page(open_page: Open, tmp_path: Path, speech: Path) -> None:
+    broken = tmp_path / "broken.mp3"
+    broken.write_bytes(b"nonsense" * 100)
+    page = open_page(locale="ru-RU")
+    send(page, broken)
+    alarm = page.get_by_role("alert")
+    expect(alarm).to_contain_text("Эту запись не получается прочитать")
+    expect(alarm).to_contain_text("The file is not a recording that can be decoded")
+    page.get_by_role("button", name="EN").click()
+    expect(alarm).to_contain_text("This recording cannot be read")
+    page.get_by_role("button", name="Another recording").click()
+    send(page, speech)
+    wait_for_text(page)
+
+
+def test_a_busy_server_is_explained_and_can_be_tried_again(
+    open_page: Open, minutes: Path, speech: Path, spoken_text: str
+) -> None:
+    others = [open_page(), open_page()]
+    for other in others:
+        send(other, minutes)
+        expect(other.locator("#text p").first).to_be_visible(timeout=WAIT_MS)
+    page = open_page()
+    send(page, speech)
+    expect(page.get_by_role("alert")).to_contain_text("The server is busy")
+    others[0].locator("#cancel").click()
+    expect(others[0].get_by_role("alert")).to_be_visible()
+    page.wait_for_timeout(1000)
+    page.get_by_role("button", name="Try again").click()
+    wait_for_text(page)
+    assert text_of(page) == spoken_text
+
+
+def test_a_lost_connection_is_explained(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    page.context.set_offline(True)
+    send(page, speech)
+    expect(page.get_by_role("alert")).to_contain_text("The connection to the server was lost")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    wait_for_text(page)
+
+
+def test_a_recording_without_speech_is_said_to_have_none(open_page: Open, tmp_path: Path) -> None:
+    silence = tmp_path / "silence.wav"
+    with wave.open(str(silence), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(64_000))
+    page = open_page()
+    send(page, silence)
+    expect(page.locator("#summary")).to_have_text("No speech was heard in this recording.")
+    expect(page.locator("#tools")).to_be_hidden()
+
+
+def test_a_name_of_a_file_is_text_and_never_markup(open_page: Open, tmp_path: Path, speech: Path) -> None:
+    name = "<img src=x onerror=document.title='owned'>.wav"
+    hostile = tmp_path / name
+    shutil.copy(speech, hostile)
+    page = open_page()
+    send(page, hostile)
+    wait_for_text(page)
+    expect(page.locator("#result-name")).to_have_text(name)
+    assert page.locator("img").count() == 0
+    assert page.title() == f"✓ · {name}"
+
+
+def test_the_microphone_is_recorded_and_transcribed(open_page: Open) -> None:
+    page = open_page(permissions=["microphone"])
+    page.get_by_role("button", name="Record your voice").click()
+    expect(page.locator("#stop")).to_be_focused()
+    expect(page.locator("#recorded")).to_have_text("0:02")
+    page.locator("#stop").click()
+    expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#result-name")).to_contain_text("Recording")
+
+
+def test_a_discarded_recording_is_sent_nowhere(open_page: Open, server: Server) -> None:
+    page = open_page(permissions=["microphone"])
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.get_by_role("button", name="Record your voice").click()
+    page.locator("#discard").click()
+    expect(page.locator("#record")).to_be_focused()
+    assert f"{server.url}/transcribe_stream" not in sent
+
+
+def test_where_browsers_give_no_microphone_the_page_says_why(open_page: Open, server: Server) -> None:
+    page = open_page(server.url.replace("127.0.0.1", "asr.test"))
+    page.get_by_role("button", name="Record your voice").click()
+    expect(page.locator("#microphone")).to_contain_text("only to pages opened over https or on localhost")
+
+
+def test_the_text_can_be_copied_where_there_is_no_clipboard_interface(
+    open_page: Open, server: Server, speech: Path, spoken_text: str
+) -> None:
+    page = open_page(server.url.replace("127.0.0.1", "asr.test"))
+    send(page, speech)
+    wait_for_text(page)
+    page.locator("#copy").click()
+    expect(page.locator("#copy")).to_have_text("Copied")
+    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: 'paste'}))")
+    page.locator("#paste").focus()
+    page.keyboard.press("Control+V")
+    expect(page.locator("#paste")).to_have_value(spoken_text)
+
+
+def test_the_language_is_the_browsers_and_the_switch_is_remembered(open_page: Open) -> None:
+    page = open_page(locale="ru-RU")
+    expect(page.get_by_role("heading", name="Речь в текст")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    page.reload()
+    expect(page.get_by_role("heading", name="Speech to text")).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == "en"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_sticks_out_of_the_screen(open_page: Open, speech: Path, scheme: str) -> None:
+    page = open_page(viewport={"width": 360, "height": 740}, locale="ru-RU", color_scheme=scheme, has_touch=True)
+
+    def width() -> int:
+        return int(page.evaluate("document.documentElement.scrollWidth"))
+
+    assert width() == 360
+    send(page, speech)
+    wait_for_text(page)
+    assert width() == 360
+
+
+@pytest.fixture(scope="module")
+def locked_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks for a key."""
+    with running_server(tmp_path_factory.mktemp("locked"), API_KEY="сезам-1") as running:
+        yield running
+
+
+def test_a_server_with_a_key_asks_for_it_and_keeps_it_no_longer_than_the_tab(
+    open_page: Open, locked_server: Server, speech: Path, spoken_text: str
+) -> None:
+    page = open_page(locked_server.url)
+    field = page.get_by_label("Access key")
+    field.fill("wrong")
+    field.press("Enter")
+    expect(page.locator("#key-hint")).to_contain_text("does not accept this key")
+    field.fill("сезам-1")
+    field.press("Enter")
+    expect(field).to_be_hidden()
+    send(page, speech)
+    wait_for_text(page)
+    assert text_of(page) == spoken_text
+    assert page.evaluate("Object.values(localStorage).concat(document.cookie)") == [""]
+    page.get_by_role("button", name="Forget the key").click()
+    expect(field).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_recording_that_was_chosen_before_the_key_is_sent_once_there_is_one(
+    open_page: Open, locked_server: Server, speech: Path, spoken_text: str
+) -> None:
+    page = open_page(locked_server.url)
+    send(page, speech)
+    expect(page.get_by_role("alert")).to_contain_text("A key is needed")
+    page.get_by_label("Access key").fill("сезам-1")
+    page.get_by_label("Access key").press("Enter")
+    wait_for_text(page)
+    assert text_of(page) == spoken_text

@@ -12,8 +12,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Of the request that the current task works for; `-` outside of any."""
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
-_CHATTY = {"circus": logging.WARNING, "uvicorn.error": logging.WARNING, "uvicorn.access": logging.WARNING, "httpx": logging.WARNING}
-"""Libraries whose information is of no use to whoever runs the server, and the least level that is."""
+_CHATTY = ("circus", "uvicorn.error", "uvicorn.access", "httpx")
+"""Libraries whose mere information is of no use to whoever runs the server."""
 
 
 class _RequestIdFilter(logging.Filter):
@@ -54,5 +54,5 @@ def configure_logging(level: str, *, as_json: bool) -> None:
         logger.handlers = []
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
-    for name, least in _CHATTY.items():
-        logging.getLogger(name).setLevel(max(least, root.level))
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

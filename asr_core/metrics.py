@@ -5,12 +5,70 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, SummaryMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from asr_core.errors import BadRequest, Busy
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+
+
+class StatusView(Protocol):
+    """The model, as far as it is known."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def loaded(self) -> bool: ...
+    @property
+    def device(self) -> str | None: ...
+    @property
+    def precision(self) -> str | None: ...
+
+
+class EngineView(Protocol):
+    """What the engine says of itself: see `asr_core.engine.engine.Engine`."""
+
+    @property
+    def audio_s(self) -> float: ...
+    @property
+    def compute_s(self) -> float: ...
+    @property
+    def wait_s(self) -> float: ...
+    @property
+    def n_waited(self) -> int: ...
+    @property
+    def n_waiting(self) -> int: ...
+    @property
+    def status(self) -> StatusView: ...
+
+
+class EngineCollector(Collector):
+    """The engine's own numbers, read when they are asked for."""
+
+    def __init__(self, engine: EngineView) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        engine, status = self._engine, self._engine.status
+        yield CounterMetricFamily("asr_heard_seconds", "Seconds of sound that the model has heard", engine.audio_s)
+        yield CounterMetricFamily("asr_compute_seconds", "Seconds that it took the model", engine.compute_s)
+        yield GaugeMetricFamily(
+            "asr_real_time_factor",
+            "Compute seconds for each second of sound heard since the start; lower is faster",
+            engine.compute_s / engine.audio_s if engine.audio_s else 0.0,
+        )
+        yield GaugeMetricFamily("asr_queue_chunks", "Chunks that wait for the model", engine.n_waiting)
+        yield SummaryMetricFamily(
+            "asr_queue_wait_seconds", "How long chunks wait for the model", engine.n_waited, engine.wait_s
+        )
+        yield GaugeMetricFamily("asr_model_loaded", "1 once the model can be used", float(status.loaded))
+        labels = {"model": status.model, "device": status.device or "", "precision": status.precision or ""}
+        yield InfoMetricFamily("asr_model", "What recognises", labels)
 
 
 class Metrics:
@@ -37,6 +95,30 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+
+        self.failures = Counter(
+            "asr_failures",
+            "Requests with a recording that were refused or failed, by kind of error",
+            ["kind"],
+            registry=registry,
+        )
+
+    def watch(self, engine: EngineView) -> None:
+        """Have `engine` asked for its numbers whenever the metrics are read."""
+        self.registry.register(EngineCollector(engine))
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count the failure of the request that is handled inside the block, if it fails."""
+        try:
+            yield
+        except Exception as exc:
+            self.failed(exc)
+            raise
+
+    def failed(self, exc: Exception) -> None:
+        """Count a request that `exc` ended; each once."""
+        self.failures.labels(type(exc).__name__).inc()
 
     @contextmanager
     def job(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from asr_core.api.backend import Backend
-from asr_core.api.upload import Upload, receive_upload
+from asr_core.api.upload import FILE_FIELD, Upload, receive_upload
 
 T = TypeVar("T")
 
@@ -26,17 +27,28 @@ class AnswerToUpload(Response):
     whatever door, stops the work and removes the file.
     """
 
-    def __init__(self, backend: Backend, work: Work, *, wanted: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        work: Work,
+        *,
+        wanted: Callable[[str], bool],
+        file_field: str = FILE_FIELD,
+        prefix: bytes = b"",
+    ) -> None:
+        """`wanted`, `file_field` and `prefix` are `receive_upload`'s."""
         super().__init__()
         self._backend = backend
         self._work = work
-        self._wanted = wanted
+        self._receive_upload = partial(
+            receive_upload, max_bytes=backend.max_bytes, wanted=wanted, file_field=file_field, prefix=prefix
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._backend.check_ready()
-        request = Request(scope, receive)
-        async with receive_upload(request, max_bytes=self._backend.max_bytes, wanted=self._wanted) as upload:
-            response = await run_until_disconnect(self._work(upload, send), receive)
+        with self._backend.metrics.request():
+            self._backend.check_ready()
+            async with self._receive_upload(Request(scope, receive)) as upload:
+                response = await run_until_disconnect(self._work(upload, send), receive)
         if response is not None:
             await response(scope, receive, send)
 

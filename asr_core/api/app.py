@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from asr_core.api import native, transcription
+from asr_core.api import bazarr, native, transcription
 from asr_core.api.backend import Backend
 from asr_core.api.problems import handle
 from asr_core.errors import AsrError, NotFound
@@ -27,7 +27,7 @@ def create_app() -> FastAPI:
     )
     for kind in (AsrError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
-    for router in (openai_routes, native_routes, system_routes, page_routes()):
+    for router in (openai_routes, native_routes, bazarr_routes, system_routes, page_routes()):
         app.include_router(router)
     return app
 
@@ -42,11 +42,17 @@ def _check_key(request: Request) -> None:
     _backend(request).keys.check(request.headers.get("authorization"))
 
 
+def _check_key_in_url(request: Request) -> None:
+    """The same, for clients that know nothing but a URL."""
+    _backend(request).keys.check(bazarr.as_bearer(request.headers.get("authorization")))
+
+
 Server = Annotated[Backend, Depends(_backend)]
 Answer = dict[str, Any]
 
 openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
 native_routes = APIRouter(dependencies=[Depends(_check_key)])
+bazarr_routes = APIRouter(dependencies=[Depends(_check_key_in_url)])
 system_routes = APIRouter()
 
 
@@ -84,6 +90,16 @@ async def transcribe(server: Server, request: Request) -> Response:
 @native_routes.post("/transcribe_stream", response_class=Response)
 async def transcribe_stream(server: Server, request: Request) -> Response:
     return native.stream_answer(server, request.app.state.native)
+
+
+@bazarr_routes.post("/asr", response_class=Response)
+async def transcribe_for_bazarr(server: Server, request: Request) -> Response:
+    return bazarr.transcription(server, request.query_params)
+
+
+@bazarr_routes.post("/detect-language", response_class=Response)
+async def detect_language(server: Server) -> Response:
+    return bazarr.detection(server)
 
 
 @system_routes.get("/health")

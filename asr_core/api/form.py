@@ -117,7 +117,7 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
     try:
         form = TranscriptionForm.model_validate(values)
     except ValidationError as exc:
-        raise _bad_request(exc) from exc
+        raise bad_request(exc) from exc
     if not settings.accepts_model(form.model):
         raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
     return form
@@ -129,7 +129,7 @@ def _split(field_name: str) -> tuple[str, str]:
     return (match["name"], match["key"] or "") if match else (field_name, "")
 
 
-def _bad_request(exc: ValidationError) -> BadRequest:
+def bad_request(exc: ValidationError) -> BadRequest:
     """The first complaint, in the form's own words: `chunking_strategy[threshold]`."""
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     name, *inner = first["loc"]

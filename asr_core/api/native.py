@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -49,10 +50,13 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
     `{"type": "segment", …}` for each segment, with its words, as it is recognised; then `{"type": "done", "text", …}`.
     """
     segments: list[Segment] = []
+    started = perf_counter()
     async with backend.job(path, JobOptions(backend.vad)) as job:
         async for segment in job:
+            if not segments:
+                backend.metrics.first_delta_seconds.observe(perf_counter() - started)
             segments.append(segment)
-            yield _line({"type": "segment", **_segment(segment)})
+            yield _line({"type": "segment", **segment_with_words(segment)})
     transcript = Transcript(tuple(segments), job.duration_s)
     yield _line({"type": "done", **verbose_transcription(transcript, RenderOptions(segment_timestamps=False))})
 
@@ -71,12 +75,12 @@ def stream_answer(backend: Backend, methods: NativeMethods) -> Response:
 
     async def work(upload: Upload, send: Send) -> None:
         async with aclosing(methods.transcribe_stream(upload.path)) as lines:
-            await _send_lines(lines, send)
+            await _send_lines(backend, lines, send)
 
     return AnswerToUpload(backend, work, wanted=_nothing)
 
 
-async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> None:
+async def _send_lines(backend: Backend, lines: AsyncGenerator[str, None], send: Send) -> None:
     """Send a response of `lines`. What goes wrong before the first is raised; what does later is the last line."""
     line: str | None = await anext(lines)
     last = ""
@@ -88,6 +92,7 @@ async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> None:
     except ClientDisconnect:
         raise
     except Exception as exc:
+        backend.metrics.failed(exc)
         last = _line({"type": "error", **answer_to(exc).body})
     await send({"type": "http.response.body", "body": last.encode(), "more_body": False})
 
@@ -97,7 +102,8 @@ def _line(value: dict[str, Any]) -> str:
     return json.dumps(value, allow_nan=False) + "\n"
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def segment_with_words(segment: Segment) -> dict[str, Any]:
+    """OpenAI's verbose segment, and in it its `words`."""
     alone = verbose_transcription(Transcript((segment,), segment.end_s), _EVERYTHING)
     return {**alone["segments"][0], "words": alone["words"]}
 

@@ -54,6 +54,7 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: S
     except Exception as exc:
         if not stream.started:
             raise
+        backend.metrics.failed(exc)
         last = frame(answer_to(exc).body)
     else:
         last = DONE

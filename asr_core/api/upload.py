@@ -18,6 +18,7 @@ from starlette.types import Receive
 from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
 
 FILE_FIELD = "file"
+"""What OpenAI calls the part that is the recording."""
 
 MAX_PARTS = 256
 MAX_FIELD_BYTES = 16 * 1024
@@ -29,7 +30,7 @@ WRITE_BYTES = 1024 * 1024
 IDLE_S = 60.0
 """Longest silence in the middle of a body."""
 
-_HOW = "Send multipart/form-data with the recording as the part named `file`."
+_HOW = "Send multipart/form-data with the recording as the part named `{}`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,21 @@ class Upload:
 
 
 @asynccontextmanager
-async def receive_upload(request: Request, *, max_bytes: int, wanted: Callable[[str], bool]) -> AsyncIterator[Upload]:
+async def receive_upload(
+    request: Request,
+    *,
+    max_bytes: int,
+    wanted: Callable[[str], bool],
+    file_field: str = FILE_FIELD,
+    prefix: bytes = b"",
+) -> AsyncIterator[Upload]:
     """Read `request`'s body; its file is gone when the block is left, by whatever door.
 
-    `wanted` says which text fields to keep. Raises BadRequest, UploadTooLarge (as soon as it is known),
-    UploadStalled, ClientDisconnect.
+    `wanted` says which text fields to keep; `prefix` is put before the recording, whose own header it may be. Raises
+    BadRequest, UploadTooLarge (as soon as it is known), UploadStalled, ClientDisconnect.
     """
-    decoder = FormDecoder(_boundary(request.headers.get("content-type", "")), wanted)
+    decoder = FormDecoder(_boundary(request.headers.get("content-type", ""), file_field), wanted, file_field)
+    decoder.file_data += prefix
     _refuse_announced(request.headers.get("content-length"), max_bytes)
     file = NamedTemporaryFile(prefix="asr-upload-")  # noqa: SIM115 - closed below, in a thread
 
@@ -77,8 +86,10 @@ async def receive_upload(request: Request, *, max_bytes: int, wanted: Callable[[
 class FormDecoder:
     """Incremental multipart/form-data decoder without IO: `feed` it pieces, take the file's bytes out as they come."""
 
-    def __init__(self, boundary: bytes, wanted: Callable[[str], bool]) -> None:
+    def __init__(self, boundary: bytes, wanted: Callable[[str], bool], file_field: str = FILE_FIELD) -> None:
         self.file_data = bytearray()
+        self._file_field = file_field
+        self._how = _HOW.format(file_field)
         self._wanted = wanted
         self._fields: list[tuple[str, str]] = []
         self._parts = 0
@@ -104,14 +115,14 @@ class FormDecoder:
                 },
             )
         except FormParserError as exc:
-            raise BadRequest(f"The multipart boundary is too long. {_HOW}") from exc
+            raise BadRequest(f"The multipart boundary is too long. {self._how}") from exc
 
     def feed(self, piece: bytes) -> None:
         """Decode further bytes of the body; BadRequest if they cannot belong to one that this server takes."""
         try:
             self._parser.write(piece)
         except FormParserError as exc:
-            raise BadRequest(f"The multipart body is malformed. {_HOW}") from exc
+            raise BadRequest(f"The multipart body is malformed. {self._how}") from exc
 
     def take_file_data(self) -> bytes:
         """The file's bytes decoded since the last call."""
@@ -124,7 +135,7 @@ class FormDecoder:
         if not self._ended:
             raise BadRequest("The multipart body is cut short: its closing boundary is missing.")
         if not self._has_file:
-            raise BadRequest(f"The recording is missing. {_HOW}", FILE_FIELD)
+            raise BadRequest(f"The recording is missing. {self._how}", self._file_field)
         return tuple(self._fields)
 
     def _begin_part(self) -> None:
@@ -145,18 +156,19 @@ class FormDecoder:
             raise BadRequest("Every part needs a `Content-Disposition: form-data` header with a name.")
         self._name = options[b"name"].decode("utf-8", "replace")
         is_file = b"filename" in options or b"content-type" in self._headers
-        if self._name == FILE_FIELD:
+        if self._name == self._file_field:
             self._open_file(is_file)
         elif b"filename" in options:
-            raise BadRequest(f"No file is expected in this field. {_HOW}", self._name)
+            raise BadRequest(f"No file is expected in this field. {self._how}", self._name)
         else:
             self._sink = bytearray() if self._wanted(self._name) else None
 
     def _open_file(self, is_file: bool) -> None:
         if not is_file:
-            raise BadRequest("`file` must be the recording itself, not text, a path or a URL.", FILE_FIELD)
+            message = f"`{self._file_field}` must be the recording itself, not text, a path or a URL."
+            raise BadRequest(message, self._file_field)
         if self._has_file:
-            raise BadRequest("Only one recording can be sent at a time.", FILE_FIELD)
+            raise BadRequest("Only one recording can be sent at a time.", self._file_field)
         self._has_file = True
         self._sink = self.file_data
 
@@ -191,11 +203,11 @@ async def _next_piece(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def _boundary(content_type: str) -> bytes:
+def _boundary(content_type: str, file_field: str) -> bytes:
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         given = content_type.partition(";")[0].strip()[:100] or "nothing"
-        raise BadRequest(f"The request's content type is {given!r}. {_HOW}")
+        raise BadRequest(f"The request's content type is {given!r}. {_HOW.format(file_field)}")
     return options[b"boundary"]
 
 

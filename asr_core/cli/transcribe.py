@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,6 +97,15 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     api_key: Annotated[
         str | None, typer.Option(help="The server's, instead of the first in API_KEY.", rich_help_panel=WHERE)
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="On the Ray cluster there (auto: the one this machine belongs to), whose machines all have this "
+            "package, and the recordings under the same paths.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
 ) -> None:
     """Transcribe recordings.
 
@@ -124,11 +134,11 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     to_stdout = STREAM in (output_dir, *inputs)
     if to_stdout and len(set(formats)) > 1:
         raise typer.BadParameter("Standard output takes one --format.")
-    if server and (model or precision):
-        raise typer.BadParameter("--server has a model of its own: leave out --model and --precision.")
+    if server and (model or precision or ray):
+        raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
     settings = configured(model=model, precision=precision)
     wish = Wish(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
-    computing = _computing(settings, server, api_key)
+    computing = _computing(settings, server, api_key, ray)
     try:
         if STREAM in inputs:
             with _standard_input() as task:
@@ -141,14 +151,19 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     raise typer.Exit(code)
 
 
-def _computing(settings: Settings, server: str | None, api_key: str | None) -> OpenTranscriber:
+def _computing(settings: Settings, server: str | None, api_key: str | None, ray: str | None) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds, and so does BentoML."""
     if server:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
         return partial(remote_transcriber, server, configured_key if api_key is None else api_key)
+    if ray:
+        if not find_spec("ray"):
+            raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")
+        from asr_core.cli.cluster import cluster_transcriber  # noqa: PLC0415
 
+        return partial(cluster_transcriber, ray, settings)
     from asr_core.cli.local import local_transcriber  # noqa: PLC0415
 
     return partial(local_transcriber, settings)

@@ -79,6 +79,10 @@ class Engine:
         """Seconds of sound that the model has heard."""
         self.compute_s = 0.0
         """Seconds that it took the model."""
+        self.wait_s = 0.0
+        """Seconds that chunks have waited for the model, added up."""
+        self.n_waited = 0
+        """Chunks whose wait is over."""
 
     @property
     def status(self) -> EngineStatus:
@@ -92,6 +96,11 @@ class Engine:
     def n_jobs(self) -> int:
         """Jobs admitted at the moment."""
         return len(self._jobs)
+
+    @property
+    def n_waiting(self) -> int:
+        """Chunks that wait for the model at the moment."""
+        return sum(len(job.queued_at) for job in self._jobs)
 
     async def start(self) -> None:
         """Begin to load the model; jobs are admitted once it is there."""
@@ -164,6 +173,7 @@ class Engine:
             while self._analyses:
                 await self._run_analysis(self._analyses.popleft())
             if batch := self._scheduler.next_batch():
+                self._end_wait(batch)
                 await self._run_batch(batch)
             else:
                 await self._work.wait()
@@ -180,7 +190,13 @@ class Engine:
         if analysis.job in self._jobs:
             for chunk in chunks:
                 self._scheduler.push(analysis.job, chunk)
+                analysis.job.queued_at.append(time.perf_counter())
             analysis.n_chunks.set_result(len(chunks))
+
+    def _end_wait(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        now = time.perf_counter()
+        self.wait_s += sum(now - job.queued_at.popleft() for job, _ in batch)
+        self.n_waited += len(batch)
 
     async def _run_batch(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
         begin = time.perf_counter()

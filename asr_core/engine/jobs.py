@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from asr_core.types import SAMPLE_RATE, Segment, Transcript
@@ -19,6 +20,8 @@ class Job:
         """Decoded so far."""
         self.n_segments = 0
         """Recognised so far."""
+        self.queued_at: deque[float] = deque()
+        """When each of its chunks that wait for the model began to, on the performance counter."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first of the recording has been decoded, or has turned out not to be decodable."""
         self._results: asyncio.Queue[Sequence[Segment] | Exception | None] = asyncio.Queue()

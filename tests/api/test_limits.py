@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import openai
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from tests.conftest import Server, bentoml_client, running_server
+from tests.conftest import Server, bentoml_client, running_server, wait_until
 
 # Raised by libraries that bentoml uses, when its client is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -102,21 +103,38 @@ def test_the_openai_client_is_told_that_a_file_is_too_large(strict: Server) -> N
     assert refused.value.status_code == 413
 
 
-def too_long(directory: Path, speech: Path, name: str) -> Path:
-    """30 s of speech, its length told by the header (ogg) or by nothing but the decoder (raw mp3)."""
-    path = directory / name
-    command = ["ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", str(speech), "-t", "30", "-write_xing", "0"]
-    if path.suffix != ".mp3":
-        command = command[:-2]
-    subprocess.run([*command, "-b:a", "32k", str(path)], check=True)
-    return path
+def too_long(speech: Path, container: str) -> bytes:
+    """30 s of speech, written to a pipe: that leaves no place for the length in flac, and no need for it in ogg."""
+    source = ["-stream_loop", "-1", "-i", str(speech), "-t", "30"]
+    command = ["ffmpeg", "-v", "error", *source, "-f", container, "pipe:1"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
-@pytest.mark.parametrize("name", ["long.ogg", "long.mp3"])
-def test_a_recording_that_is_too_long_is_a_bad_request(strict: Server, speech: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("container", ["ogg", "flac"])
+def test_a_recording_that_is_too_long_is_a_bad_request(strict: Server, speech: Path, container: str) -> None:
+    recording = too_long(speech, container)
     with pytest.raises(openai.BadRequestError, match="20 s") as refused:
-        client(strict, KEY).audio.transcriptions.create(file=too_long(tmp_path, speech, name), model="whisper-1")
+        client(strict, KEY).audio.transcriptions.create(file=("a", recording), model="whisper-1")
     assert refused.value.param == "file"
+
+
+def test_an_error_after_the_first_byte_is_the_last_event(strict: Server, speech: Path) -> None:
+    """That the recording is too long shows only when it has been decoded."""
+    recording = too_long(speech, "flac")
+    with pytest.raises(openai.APIError, match="20 s"):
+        list(client(strict, KEY).audio.transcriptions.create(file=("a", recording), model="whisper-1", stream=True))
+    response = httpx.post(
+        f"{strict.url}/v1/audio/transcriptions",
+        files={"file": recording},
+        data={"stream": "true"},
+        headers={"Authorization": f"Bearer {KEY}"},
+        timeout=60,
+    )
+    assert response.status_code == 200
+    *_, last = response.text.strip().split("\n\n")
+    assert json.loads(last.removeprefix("data: "))["error"]["param"] == "file"
+    assert "[DONE]" not in response.text
+    strict.wait_until_clean()
 
 
 def test_json_lines_in_the_log_know_the_request(strict: Server) -> None:
@@ -140,9 +158,23 @@ def test_an_unexpected_failure_is_answered_at_once_and_keeps_its_cause_to_itself
     assert "FileNotFoundError" in strict.log.read_text()
 
 
+def test_a_server_that_is_stopped_leaves_nothing_of_an_upload_under_way(strict: Server) -> None:
+    """The last of this server's tests."""
+    with socket.create_connection(("127.0.0.1", strict.port)) as connected:
+        head = f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nsound'
+        connected.sendall(
+            f"{head}Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999\r\n\r\n".encode() + body
+        )
+        wait_until(lambda: bool(strict.leftovers), "an upload under way")
+        strict.process.terminate()
+        wait_until(lambda: not strict.process.is_running() or strict.process.status() == "zombie", "a stopped server")
+    assert list(strict.scratch.glob("asr-upload-*")) == []
+
+
 @pytest.fixture(scope="module")
 def loading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose model is not there (yet), and which finds no ffmpeg either."""
+    """A server whose model is not there (yet)."""
     with running_server(tmp_path_factory.mktemp("loading"), ready=False, MODEL="/nowhere/absent.ckpt") as running:
         yield running
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import bentoml
 import httpx
 import pytest
 from bentoml.exceptions import BentoMLException
+from starlette.types import Message
 
+from asr_core.api.native import _send_lines
+from asr_core.errors import BadAudio
 from tests.conftest import Server, bentoml_client
 
 # Raised by libraries that bentoml uses, when its client is first imported.
@@ -61,6 +65,29 @@ def test_a_bad_recording_is_a_bad_request(client: bentoml.SyncHTTPClient, tmp_pa
             method(file=noise)
         assert refused.value.error_code == 400
         assert json.loads(str(refused.value))["error"]["param"] == "file"
+
+
+def test_an_error_after_the_first_line_is_the_last_line() -> None:
+    """And the generator, which holds the slot, is closed before the response ends."""
+    sent: list[Message] = []
+    closed = False
+
+    async def lines() -> AsyncGenerator[str, None]:
+        nonlocal closed
+        try:
+            yield '{"type": "segment"}\n'
+            raise BadAudio("cut short")
+        finally:
+            closed = True
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(_send_lines(lines(), send))
+    body = b"".join(message["body"] for message in sent[1:]).decode()
+    assert [json.loads(line)["type"] for line in body.splitlines()] == ["segment", "error"]
+    assert json.loads(body.splitlines()[1])["error"]["param"] == "file"
+    assert closed
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.conftest import REPOSITORY, free_port, wait_until
         (["-", "a.mp3"], "Standard input comes alone"),
         (["-", "-o", "texts"], "Standard input comes alone"),
         (["-o", "-", "a.mp3", "-f", "srt", "-f", "vtt"], "Standard output takes one --format"),
-        (["a.mp3", "--server", "http://nas:3000", "--model", "v3_ctc"], "--server has a model of its own"),
+        (["a.mp3", "--server", "http://nas:3000", "--model", "v3_ctc"], "--server has its own model"),
         (["x/a.mp3", "y/a.mp3", "-o", "texts"], "would both be written to texts/a.txt"),
         (["a.mp3", "--model", ""], "MODEL: String should have at least 1 character"),
     ],

@@ -1,0 +1,288 @@
+"""Build the Bento's image from its own Dockerfile, and live in it: what `make image-test` does.
+
+Where a Docker engine runs, it builds and runs the image. Elsewhere, as root on Linux, buildah builds it in chroot
+isolation on a Debian made by debootstrap, and `unshare` runs it: the image's files, read-only, its user and its
+entrypoint in a process and mount namespace of their own, on the host's network. That Debian's Python is 3.11, so the
+image is then made for 3.11, from the ordinary package index; PIP_FIND_LINKS may name a folder with further wheels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "asr_core" / "demo" / "speech.wav"
+SAMPLE_TEXT = SAMPLE.with_suffix(".txt")
+TAG = "gigaam_asr:image-test"
+IMAGE_USER = 1034
+READY_S = 180
+STOP_S = 45
+SERVE = ["serve", "--timeout-graceful-shutdown", "30"]
+
+
+def say(text: str) -> None:
+    print(f"image-test: {text}", flush=True)
+
+
+def run(*command: str | Path, **variables: str) -> str:
+    """Run a command; its output, which is shown if it fails."""
+    done = subprocess.run(
+        command, check=False, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{done.stdout[-8000:]}\nimage-test: failed: {' '.join(map(str, command))[:200]}")
+    return done.stdout.strip()
+
+
+def build_bento(home: Path, pins: list[str]) -> Path:
+    """`bentoml build` into `home`, with the requirements that tools/pins.py prints for `pins`."""
+    bentoml = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    requirements = run(sys.executable, ROOT / "tools" / "pins.py", "--no-dev", *pins)
+    copy = home / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__")
+    copy.mkdir(parents=True)
+    shutil.copytree(ROOT / "asr_core", copy / "asr_core", ignore=ignored)
+    for name in ("service.py", "bentofile.yaml", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    (copy / "build").mkdir()
+    (copy / "build" / "requirements.txt").write_text(requirements + "\n", encoding="utf-8")
+    run(sys.executable, "-m", "bentoml", "build", copy, **bentoml)
+    bentos = home / "bentos" / "gigaam_asr"
+    return bentos / (bentos / "latest").read_text(encoding="utf-8").strip()
+
+
+class Engine(Protocol):
+    """What builds the image and runs it."""
+
+    pins: tuple[str, ...]
+
+    def build(self, bento: Path) -> None: ...
+
+    def size(self) -> str: ...
+
+    def start(self, port: int, variables: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
+        """Start the image's entrypoint: root read-only, /tmp in memory, an empty volume at /data/models."""
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM to the entrypoint."""
+
+    def left_in_volume(self) -> list[str]: ...
+
+    def close(self) -> None: ...
+
+
+class Docker:
+    pins = ("--wheels", "3.12")  # of the image that service.py describes
+
+    def __init__(self) -> None:
+        self._name = f"gigaam-image-test-{os.getpid()}"
+        run("docker", "volume", "create", self._name)
+
+    def build(self, bento: Path) -> None:
+        run("docker", "build", "--tag", TAG, "--file", bento / "env" / "docker" / "Dockerfile", bento)
+
+    def size(self) -> str:
+        return f"{int(run('docker', 'image', 'inspect', '--format', '{{.Size}}', TAG)) >> 20} MiB"
+
+    def start(self, port: int, variables: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
+        settings = [f"--env={name}={value}" for name, value in ({"PORT": "3000"} | dict(variables)).items()]
+        options = ["--rm", "--read-only", "--tmpfs=/tmp:mode=1777,size=1g", f"--volume={self._name}:/data/models"]
+        address = [f"--publish=127.0.0.1:{port}:3000", f"--name={self._name}"]
+        return subprocess.Popen(["docker", "run", *options, *address, *settings, TAG, *SERVE], stdout=log, stderr=log)
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        run("docker", "kill", "--signal", "TERM", self._name)
+
+    def left_in_volume(self) -> list[str]:
+        listing = ["docker", "run", "--rm", f"--volume={self._name}:/data/models", "--entrypoint=ls", TAG]
+        return run(*listing, "-A", "/data/models").split()
+
+    def close(self) -> None:
+        subprocess.run(["docker", "rm", "--force", self._name], check=False, capture_output=True)
+        run("docker", "volume", "rm", "--force", self._name)
+
+
+class Buildah:
+    pins = ("--ordinary-index",)
+
+    MOUNT_AND_RUN = """
+        set -e
+        mount --bind "$ROOT" "$ROOT"
+        mount -t proc proc "$ROOT/proc"
+        mount --rbind /dev "$ROOT/dev"
+        mount -t tmpfs -o mode=1777,size=1g tmpfs "$ROOT/tmp"
+        mount --bind "$VOLUME" "$ROOT/data/models"
+        mount -o remount,bind,ro "$ROOT"
+        exec chroot --userspec="$IMAGE_USER:$IMAGE_USER" "$ROOT" "$@"
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        missing = [name for name in ("buildah", "debootstrap", "unshare") if shutil.which(name) is None]
+        if missing or os.geteuid() != 0:
+            raise SystemExit("image-test: needs Docker; or root, and: apt-get install buildah debootstrap crun")
+        self._scratch = scratch
+        self._volume = scratch / "models"
+        self._volume.mkdir()
+        os.chown(self._volume, IMAGE_USER, IMAGE_USER)
+        storage = scratch / "storage.conf"
+        graph, runtime = scratch / "storage", scratch / "run"
+        storage.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{graph}"\nrunroot = "{runtime}"\n')
+        self._storage = {"CONTAINERS_STORAGE_CONF": str(storage)}
+
+    def _buildah(self, *command: str | Path) -> str:
+        return run("buildah", *command, **self._storage)
+
+    def _make_base(self) -> None:
+        """A Debian 12 that has what python:3.11-slim has, under that name."""
+        debian = self._scratch / "debian"
+        packages = "ca-certificates,python3,python3-pip,python3-venv"
+        say("making Debian 12 with debootstrap")
+        run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", debian)
+        for marker in debian.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
+            marker.unlink()  # Debian's word that pip must not install system-wide, which the official image allows
+        base = self._buildah("from", "scratch")
+        self._buildah("add", "--quiet", base, debian, "/")
+        for variable in ("SSL_CERT_FILE", "PIP_CERT"):
+            if variable in os.environ:
+                self._buildah("config", "--env", f"{variable}={os.environ[variable]}", base)
+        self._buildah("config", "--env", f"UV_FIND_LINKS={os.environ.get('PIP_FIND_LINKS', '')}", base)
+        self._buildah("commit", "--quiet", "--rm", base, "docker.io/library/python:3.11-slim")
+        shutil.rmtree(debian)
+
+    def build(self, bento: Path) -> None:
+        self._make_base()
+        dockerfile = bento / "env" / "docker" / "Dockerfile"
+        text = dockerfile.read_text(encoding="utf-8")
+        dockerfile.write_text(
+            text.replace("python:3.12-slim", "python:3.11-slim").replace("--python 3.12", "--python 3.11")
+        )
+        shared = [Path("/etc/ssl/certs"), Path(os.environ.get("PIP_FIND_LINKS", ""))]
+        mounts = [f"--volume={path}:{path}:ro" for path in shared if path.is_absolute() and path.is_dir()]
+        say("building the image with buildah")
+        isolation = ["--isolation=chroot", "--network=host", "--pull=never", "--layers=false"]
+        self._buildah("build", *isolation, *mounts, "--tag", TAG, "--file", dockerfile, bento)
+
+    def size(self) -> str:
+        return self._buildah("images", "--format", "{{.Size}}", TAG)
+
+    def start(self, port: int, variables: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
+        image = json.loads(self._buildah("inspect", "--type", "image", TAG))["OCIv1"]["config"]
+        container = self._buildah("from", "--pull-never", TAG)
+        places = {"ROOT": self._buildah("mount", container), "VOLUME": str(self._volume)}
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        entry = ["/usr/bin/env", "-i", f"--chdir={image['WorkingDir']}", *image["Env"], *settings, f"PORT={port}"]
+        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
+        return subprocess.Popen(
+            [*namespaces, "sh", "-c", self.MOUNT_AND_RUN, "sh", *entry, *image["Entrypoint"], *SERVE],
+            env=os.environ | places | {"IMAGE_USER": str(IMAGE_USER)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        mounts = Path(f"/proc/{first}/mountinfo").read_text().splitlines()
+        (root,) = (fields for fields in map(str.split, mounts) if fields[4] == "/")
+        user = next(
+            line.split()[1] for line in Path(f"/proc/{first}/status").read_text().splitlines() if "Uid:" in line
+        )
+        if not root[5].startswith("ro,") or user != str(IMAGE_USER):
+            raise SystemExit(f"image-test: the root was mounted {root[5]} and the user was {user}")
+        os.kill(int(first), signal.SIGTERM)
+
+    def left_in_volume(self) -> list[str]:
+        return [path.name for path in self._volume.iterdir()]
+
+    def close(self) -> None:
+        pass  # all of it lies in the scratch folder
+
+
+def docker_runs() -> bool:
+    return (
+        shutil.which("docker") is not None
+        and not subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=60).returncode
+    )
+
+
+@contextmanager
+def serving(engine: Engine, log: Path) -> Iterator[str]:
+    """Yield the address of the running image; it must stop by itself on SIGTERM."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    variables = {"MODEL": "demo", "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108 - a path in the container
+    with log.open("wb") as stream:
+        process = engine.start(port, variables, stream.fileno())
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(process, url)
+        yield url
+        engine.terminate(process)
+        if process.wait(STOP_S) not in {0, 128 + signal.SIGTERM, -signal.SIGTERM}:
+            raise SystemExit(f"image-test: stopped with status {process.returncode}")
+    except BaseException:
+        print(log.read_text(errors="replace")[-8000:], file=sys.stderr)
+        raise
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    raise SystemExit("image-test: the server did not become ready")
+
+
+def transcribe(url: str) -> str:
+    with SAMPLE.open("rb") as file:
+        request = {"data": {"model": "whisper-1"}, "files": {"file": (SAMPLE.name, file)}, "timeout": 120}
+        answer = httpx.post(f"{url}/v1/audio/transcriptions", **request)
+    answer.raise_for_status()
+    text: str = answer.json()["text"]
+    return text
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="image-test-", dir=os.environ.get("IMAGE_TEST_DIR")) as folder:
+        scratch = Path(folder)
+        engine: Engine = Docker() if docker_runs() else Buildah(scratch)
+        try:
+            say(f"building the Bento, then its image with {type(engine).__name__}")
+            engine.build(build_bento(scratch / "bentoml", list(engine.pins)))
+            say(f"the image has {engine.size()}; starting it")
+            with serving(engine, scratch / "server.log") as url:
+                heard = transcribe(url)
+                say(f"heard: {heard}")
+                if heard != SAMPLE_TEXT.read_text(encoding="utf-8").strip():
+                    raise SystemExit("image-test: that is not what the sample says")
+            if left := engine.left_in_volume():
+                raise SystemExit(f"image-test: left in the volume: {left}")
+            say("ready, heard the sample, stopped on SIGTERM, left nothing behind")
+        finally:
+            engine.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -68,7 +68,9 @@ class GigaamAsr:
 
         configure_logging(settings.log_level, as_json=settings.log_json)
         self._engine = Engine(settings)
-        self._backend = Backend(settings, self._engine, Metrics(REGISTRY), KeyRing(settings.api_key), int(time.time()))
+        metrics = Metrics(REGISTRY)
+        metrics.watch(self._engine)
+        self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), int(time.time()))
         app.state.backend = self._backend
         app.state.native = native.NativeMethods(self.transcribe.local, self.transcribe_stream.local)
 

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
     batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")
 
-    api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty switches keys off")
+    api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty: none needed")
     max_queue: int = Field(8, ge=1, description="jobs admitted at once, running or waiting")
     max_upload_mb: int = Field(2048, ge=1, description="largest request body, MiB")
     max_audio_seconds: Seconds = Field(36_000.0, description="longest recording")
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
     log_json: bool = Field(False, description="one JSON object a line instead of text")
-    host: str = Field("0.0.0.0", description="address to listen on")
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a server for the local network
     port: int = Field(3000, ge=1, le=65535, description="port to listen on")
 
     @field_validator("model_aliases", "allowed_models", "api_key", mode="before")

@@ -69,7 +69,8 @@ def main() -> None:
     form.add_argument("--wheels", metavar="PYTHON", help="python version whose wheels are wanted, such as 3.12")
     options, rest = parser.parse_known_args()
     for requirement in exported(options.uv, rest):
-        for pin in [of_ordinary_index(requirement)] if options.ordinary_index else by_address(requirement, options.wheels):
+        pins = by_address(requirement, options.wheels) if options.wheels else [of_ordinary_index(requirement)]
+        for pin in pins:
             print(pin)
 
 

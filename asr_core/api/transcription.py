@@ -45,10 +45,10 @@ async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Respo
 
 async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: Send) -> None:
     """Send events. What goes wrong before the first byte is raised; what does later is the last event."""
-    stream = EventStream(send)
+    stream, started = EventStream(send), perf_counter()
     try:
         async with backend.job(path, form.job_options(backend.vad)) as job, stream:
-            await _send_transcript(backend, job, stream, logprobs=form.render_options.logprobs)
+            await _send_transcript(backend, job, stream, started, logprobs=form.render_options.logprobs)
     except ClientDisconnect:
         raise
     except Exception as exc:
@@ -61,8 +61,7 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: S
     await stream.finish(last)
 
 
-async def _send_transcript(backend: Backend, job: Job, stream: EventStream, *, logprobs: bool) -> None:
-    started = perf_counter()
+async def _send_transcript(backend: Backend, job: Job, stream: EventStream, started: float, *, logprobs: bool) -> None:
     segments: list[Segment] = []
     async for segment in job:
         if not segments:

@@ -65,7 +65,7 @@ class Job:
             self.started.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """End the iteration with `error`, after the results that have come; before there is one, `started` raises it."""
+        """End the iteration with `error`, after the results that have come; `started` raises it if none has."""
         if not self.started.done():
             self.started.set_exception(error)
         self._results.put_nowait(error)

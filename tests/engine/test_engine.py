@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
 import pytest
 from tenacity import wait_none
 from torch import Tensor

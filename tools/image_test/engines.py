@@ -1,10 +1,4 @@
-"""Build the Bento's image from its own Dockerfile, and live in it: what `make image-test` does.
-
-Where a Docker engine runs, it builds and runs the image. Elsewhere, as root on Linux, buildah builds it in chroot
-isolation on a Debian made by debootstrap, and `unshare` runs it: the image's files, read-only, its user and its
-entrypoint in a process and mount namespace of their own, on the host's network. That Debian's Python is 3.11, so the
-image is then made for 3.11, from the ordinary package index; PIP_FIND_LINKS may name a folder with further wheels.
-"""
+"""What can build an image and run it: a Docker engine, or buildah and unshare."""
 
 from __future__ import annotations
 
@@ -12,25 +6,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "asr_core" / "demo" / "speech.wav"
-SAMPLE_TEXT = SAMPLE.with_suffix(".txt")
 TAG = "gigaam_asr:image-test"
 IMAGE_USER = 1034
-READY_S = 180
-STOP_S = 45
 SERVE = ["serve", "--timeout-graceful-shutdown", "30"]
 
 
@@ -46,23 +28,6 @@ def run(*command: str | Path, **variables: str) -> str:
     if done.returncode:
         raise SystemExit(f"{done.stdout[-8000:]}\nimage-test: failed: {' '.join(map(str, command))[:200]}")
     return done.stdout.strip()
-
-
-def build_bento(home: Path, pins: list[str]) -> Path:
-    """`bentoml build` into `home`, with the requirements that tools/pins.py prints for `pins`."""
-    bentoml = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    requirements = run(sys.executable, ROOT / "tools" / "pins.py", "--no-dev", *pins)
-    copy = home / "checkout"
-    ignored = shutil.ignore_patterns("__pycache__")
-    copy.mkdir(parents=True)
-    shutil.copytree(ROOT / "asr_core", copy / "asr_core", ignore=ignored)
-    for name in ("service.py", "bentofile.yaml", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    (copy / "build").mkdir()
-    (copy / "build" / "requirements.txt").write_text(requirements + "\n", encoding="utf-8")
-    run(sys.executable, "-m", "bentoml", "build", copy, **bentoml)
-    bentos = home / "bentos" / "gigaam_asr"
-    return bentos / (bentos / "latest").read_text(encoding="utf-8").strip()
 
 
 class Engine(Protocol):
@@ -86,7 +51,7 @@ class Engine(Protocol):
 
 
 class Docker:
-    pins = ("--wheels", "3.12")  # of the image that service.py describes
+    pins: tuple[str, ...] = ("--wheels", "3.12")  # of the image that service.py describes
 
     def __init__(self) -> None:
         self._name = f"gigaam-image-test-{os.getpid()}"
@@ -117,7 +82,7 @@ class Docker:
 
 
 class Buildah:
-    pins = ("--ordinary-index",)
+    pins: tuple[str, ...] = ("--ordinary-index",)
 
     MOUNT_AND_RUN = """
         set -e
@@ -213,76 +178,8 @@ class Buildah:
 
 
 def docker_runs() -> bool:
+    """Whether there is a Docker engine, not only its client."""
     return (
         shutil.which("docker") is not None
         and not subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=60).returncode
     )
-
-
-@contextmanager
-def serving(engine: Engine, log: Path) -> Iterator[str]:
-    """Yield the address of the running image; it must stop by itself on SIGTERM."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    variables = {"MODEL": "demo", "BENTOML_HOME": "/tmp/bentoml"}  # noqa: S108 - a path in the container
-    with log.open("wb") as stream:
-        process = engine.start(port, variables, stream.fileno())
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_ready(process, url)
-        yield url
-        engine.terminate(process)
-        if process.wait(STOP_S) not in {0, 128 + signal.SIGTERM, -signal.SIGTERM}:
-            raise SystemExit(f"image-test: stopped with status {process.returncode}")
-    except BaseException:
-        print(log.read_text(errors="replace")[-8000:], file=sys.stderr)
-        raise
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise SystemExit("image-test: the server did not become ready")
-
-
-def transcribe(url: str) -> str:
-    with SAMPLE.open("rb") as file:
-        request = {"data": {"model": "whisper-1"}, "files": {"file": (SAMPLE.name, file)}, "timeout": 120}
-        answer = httpx.post(f"{url}/v1/audio/transcriptions", **request)
-    answer.raise_for_status()
-    text: str = answer.json()["text"]
-    return text
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="image-test-", dir=os.environ.get("IMAGE_TEST_DIR")) as folder:
-        scratch = Path(folder)
-        engine: Engine = Docker() if docker_runs() else Buildah(scratch)
-        try:
-            say(f"building the Bento, then its image with {type(engine).__name__}")
-            engine.build(build_bento(scratch / "bentoml", list(engine.pins)))
-            say(f"the image has {engine.size()}; starting it")
-            with serving(engine, scratch / "server.log") as url:
-                heard = transcribe(url)
-                say(f"heard: {heard}")
-                if heard != SAMPLE_TEXT.read_text(encoding="utf-8").strip():
-                    raise SystemExit("image-test: that is not what the sample says")
-            if left := engine.left_in_volume():
-                raise SystemExit(f"image-test: left in the volume: {left}")
-            say("ready, heard the sample, stopped on SIGTERM, left nothing behind")
-        finally:
-            engine.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -25,12 +25,15 @@ run: serve ## the same as serve
 
 ##### Check
 
-.PHONY: test test-integration lint format format-check typecheck check pre-commit coverage
+.PHONY: test test-integration test-official lint format format-check typecheck check pre-commit coverage
 test: install ## the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) -m pytest $(ARGS)
 
 test-integration: install ## the slow tests: what is shipped, built and run
 	@$(PYTHON) -m pytest -m integration --timeout 1800 $(ARGS)
+
+test-official: install ## downloads v3_ctc and GigaAM's sample and checks what it hears
+	@$(PYTHON) -m pytest -m official --timeout 7200 $(ARGS)
 
 lint: install ## ruff's findings
 	@$(PYTHON) -m ruff check .
@@ -52,6 +55,35 @@ pre-commit: format typecheck test ## what to run before a commit
 coverage: install ## the tests, with a report of the lines they miss
 	@$(PYTHON) -m coverage run --source=asr_core -m pytest $(ARGS)
 	@$(PYTHON) -m coverage report --show-missing --skip-covered
+
+##### Ship
+
+.PHONY: bento image build-docker image-test up down logs download-weights download-weights-local
+bento: install ## build the Bento: service, demo model and the versions of uv.lock
+	@$(PYTHON) -m tools.bento
+
+image: bento ## build the container image gigaam-asr:latest from the Bento
+	@$(PYTHON) -m bentoml containerize gigaam_asr:latest --image-tag gigaam-asr:latest
+
+build-docker: image ## the same as image
+
+image-test: install ## build the image in Docker, or buildah and debootstrap, and run it: minutes
+	@$(PYTHON) -m tools.image_test
+
+up: ## start the container in the background
+	docker compose up --detach
+
+down: ## stop and remove the container
+	docker compose down
+
+logs: ## follow the container's log
+	docker compose logs --follow
+
+download-weights: ## download MODEL's weights into ./models, in a container
+	docker compose run --rm download-weights
+
+download-weights-local: install ## download MODEL's weights into MODELS_DIR, without a container
+	@.venv/bin/gigaam-asr weights pull $(ARGS)
 
 ##### Measure and make
 

@@ -56,14 +56,15 @@ def load_eager(path: Path) -> eager.EagerCTC:
 
 @torch.inference_mode()
 def make_talkative(cfg: dict[str, Any], weights: dict[str, Tensor]) -> None:
-    """Bias the CTC head's space and blank so that the sample recording yields words at the rate of speech."""
+    """Bias the CTC head so that the sample recording yields words, of various letters, at the rate of speech."""
     network = eager.from_checkpoint({"cfg": cfg, "state_dict": weights})
     wave = sample.waveform(CALIBRATION_S * SAMPLE_RATE)
     log_probs = network(wave[None], torch.tensor([len(wave)]))[0][0]  # [T, V], as good as logits here
     space, blank = cfg["decoding"]["vocabulary"].index(" "), log_probs.shape[1] - 1
     letters = [label for label in range(blank) if label != space]
-    bias = torch.zeros(blank + 1)
-    bias[space] = (log_probs[:, letters].amax(1) - log_probs[:, space]).quantile(SPACES)
+    bias = -log_probs.mean(0)  # or one label would win everywhere
+    centred = log_probs + bias
+    bias[space] += (centred[:, letters].amax(1) - centred[:, space]).quantile(SPACES)
 
     def characters(blank_bias: float) -> int:
         bias[blank] = blank_bias

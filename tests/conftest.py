@@ -18,6 +18,11 @@ import bentoml
 import httpx
 import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 REPOSITORY = Path(__file__).parent.parent
 DEMO = REPOSITORY / "asr_core" / "demo"

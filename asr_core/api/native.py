@@ -75,13 +75,18 @@ def stream_answer(backend: Backend, methods: NativeMethods) -> Response:
 
     async def work(upload: Upload, send: Send) -> None:
         async with aclosing(methods.transcribe_stream(upload.path)) as lines:
-            await _send_lines(backend, lines, send)
+            failure = await _send_lines(lines, send)
+        if failure:
+            backend.metrics.failed(failure)
 
     return AnswerToUpload(backend, work, wanted=_nothing)
 
 
-async def _send_lines(backend: Backend, lines: AsyncGenerator[str, None], send: Send) -> None:
-    """Send a response of `lines`. What goes wrong before the first is raised; what does later is the last line."""
+async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> Exception | None:
+    """Send a response of `lines`. What goes wrong before the first is raised; what does later is the last line.
+
+    The latter is returned as well.
+    """
     line: str | None = await anext(lines)
     last = ""
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -92,7 +97,7 @@ async def _send_lines(backend: Backend, lines: AsyncGenerator[str, None], send: 
     except ClientDisconnect:
         raise
     except Exception as exc:
-        backend.metrics.failed(exc)
+        failure = exc
         last = _line({"type": "error", **answer_to(exc).body})
     await send({"type": "http.response.body", "body": last.encode(), "more_body": False})
 

@@ -30,6 +30,9 @@ DEATHS = 3
 """Workers that a recording may lose before it is taken for the cause."""
 
 
+CONNECT_S = 10.0
+
+
 class Worker:
     """A Ray actor: one recogniser. Ray starts it again when its process or its machine dies, without the model."""
 
@@ -98,19 +101,39 @@ async def cluster_transcriber(
 
 
 async def _connect(address: str) -> None:
-    """In a thread: it may take long, and on the main thread Ray would take SIGTERM over."""
+    """Raises AsrError if there is no cluster at `address`."""
+    await _check_answers(address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
     def connect() -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
 
+    # Not on the main thread: it may take long, and Ray would take SIGTERM over.
     thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
     try:
         await asyncio.get_running_loop().run_in_executor(thread, connect)
     except (OSError, RuntimeError, ValueError) as error:
-        raise AsrError(f"There is no Ray cluster at {address}: {error}") from error
+        raise _no_cluster(address, error) from error
     finally:
         thread.shutdown(wait=False)
+
+
+async def _check_answers(address: str) -> None:
+    """Somebody listens there: Ray itself would go on trying for many minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, ValueError, TimeoutError) as error:
+        raise _no_cluster(address, error) from error
+    writer.close()
+
+
+def _no_cluster(address: str, error: Exception) -> AsrError:
+    reason = str(error) or type(error).__name__
+    return AsrError(f"There is no Ray cluster at {address}, which should be HOST:PORT or auto: {reason}")
 
 
 def _worker_on(machine: str, settings: Settings) -> Any:

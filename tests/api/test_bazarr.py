@@ -43,7 +43,10 @@ def samples(speech: Path) -> bytes:
 def test_bare_samples_give_the_same_subtitles_as_the_openai_route(server: Server, speech: Path, samples: bytes) -> None:
     ours = asr(server, samples, task="transcribe", language="ru", output="srt", encode="false", video_file="/a/b.mkv")
     openai = httpx.post(
-        f"{server.url}/v1/audio/transcriptions", files={"file": speech.read_bytes()}, data={"response_format": "srt"}
+        f"{server.url}/v1/audio/transcriptions",
+        files={"file": speech.read_bytes()},
+        data={"response_format": "srt"},
+        timeout=60,
     )
     assert ours.status_code == 200
     assert ours.text == openai.text

@@ -103,3 +103,10 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing_but_time(
         assert written.read_text() == (tmp_path / "reference.txt").read_text()
     assert len(list((tmp_path / "inbox").iterdir())) == 2 * N_RECORDINGS
     assert "transcribed already" in run("transcribe", "inbox", "--ray", cluster.address, **SETTINGS).stderr
+
+
+def test_no_cluster_is_known_at_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "talk.mp3").write_bytes(b"never read")
+    done = run("transcribe", "talk.mp3", "--ray", "127.0.0.1:9")
+    assert done.returncode == 1
+    assert "There is no Ray cluster at 127.0.0.1:9" in done.stderr

@@ -9,7 +9,6 @@ image is then made for 3.11, from the ordinary package index; PIP_FIND_LINKS may
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,30 +21,14 @@ from pathlib import Path
 
 import httpx
 
-from tools.image_test.engines import Buildah, Docker, Engine, docker_runs, run, say
+from tools import bento
+from tools.image_test.engines import Buildah, Docker, Engine, docker_runs, say
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "asr_core" / "demo" / "speech.wav"
 SAMPLE_TEXT = SAMPLE.with_suffix(".txt")
 READY_S = 180
 STOP_S = 45
-
-
-def build_bento(home: Path, pins: list[str]) -> Path:
-    """`bentoml build` into `home`, with the requirements that tools/pins.py prints for `pins`."""
-    bentoml = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    requirements = run(sys.executable, ROOT / "tools" / "pins.py", "--no-dev", *pins)
-    copy = home / "checkout"
-    ignored = shutil.ignore_patterns("__pycache__")
-    copy.mkdir(parents=True)
-    shutil.copytree(ROOT / "asr_core", copy / "asr_core", ignore=ignored)
-    for name in ("service.py", "bentofile.yaml", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    (copy / "build").mkdir()
-    (copy / "build" / "requirements.txt").write_text(requirements + "\n", encoding="utf-8")
-    run(sys.executable, "-m", "bentoml", "build", copy, **bentoml)
-    bentos = home / "bentos" / "gigaam_asr"
-    return bentos / (bentos / "latest").read_text(encoding="utf-8").strip()
 
 
 @contextmanager
@@ -99,7 +82,7 @@ def main() -> None:
         engine: Engine = Docker() if docker_runs() else Buildah(scratch)
         try:
             say(f"building the Bento, then its image with {type(engine).__name__}")
-            engine.build(build_bento(scratch / "bentoml", list(engine.pins)))
+            engine.build(bento.build(scratch / "bentoml", engine.pins))
             say(f"the image has {engine.size()}; starting it")
             with serving(engine, scratch / "server.log") as url:
                 heard = transcribe(url)

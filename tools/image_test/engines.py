@@ -86,6 +86,7 @@ class Buildah:
 
     MOUNT_AND_RUN = """
         set -e
+        cp /etc/hosts "$ROOT/etc/hosts" # which engines make for every container
         mount --bind "$ROOT" "$ROOT"
         mount -t proc proc "$ROOT/proc"
         mount --rbind /dev "$ROOT/dev"

@@ -1,0 +1,168 @@
+"""The model without a server: speed by precision, length and batch; accuracy, RNN-T decoding, VAD and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from asr_core.audio.chunking import ChunkPolicy
+from asr_core.audio.decode import BLOCK_SAMPLES
+from asr_core.audio.segmenter import Segmenter
+from asr_core.audio.vad import SileroNetwork
+from asr_core.cli import sample
+from asr_core.model.heads import RnntHead
+from asr_core.model.recognizer import NativeRecognizer, Recognizer, load_recognizer
+from asr_core.settings import Settings
+from asr_core.types import SAMPLE_RATE, VadOptions
+from benchmarks import memory
+from benchmarks.contestants import BASELINE, PRECISIONS, Contestant, eager_contestant, exported, ours
+from benchmarks.model import CHARACTERS_PER_S, load_eager, make_rnnt_talkative, random_rnnt
+from benchmarks.timing import Finding, in_turns
+
+LENGTHS_S, BATCHES = (2, 5, 20), (1, 4)
+CHUNK_S = 20
+VAD_S = 60
+
+FASTER_THAN_EAGER = {("fp32", 20): 2.0, ("bf16", 20): 3.3, ("int8", 20): 5.0, ("int8", 2): 4.0}
+"""By precision and length in seconds, one recording at a time."""
+OF_ONNXRUNTIME_INT8 = 0.65
+VAD_SHARE = 6.0  # %
+RNNT_OVERHEAD = 15.0  # %
+INT8_ERROR = 5.0  # %
+
+Rtf = dict[str, dict[str, float]]
+"""Seconds of computing per second of sound, by case and contestant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A batch of equally long recordings."""
+
+    batch: int
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.batch} × {self.seconds} s"
+
+    def waves(self) -> list[torch.Tensor]:
+        return [sample.waveform(self.seconds * SAMPLE_RATE)] * self.batch
+
+
+def run(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf, list[Finding]]]:
+    """Measure, and give what has been found as it is found; `budget_s` of time for each comparison."""
+    recognizers = ours(checkpoint)
+    yield from speed(checkpoint, recognizers, folder, budget_s)
+    yield {}, accuracy(recognizers)
+    yield {}, vad_share(recognizers["int8" if "int8" in recognizers else "fp32"], budget_s)
+    precisions = list(recognizers)
+    del recognizers
+    yield {}, rnnt_overhead(checkpoint, precisions, folder, budget_s)
+    if memory.is_measurable():
+        for precision in precisions:
+            yield {}, memory.findings(checkpoint, precision)
+
+
+def speed(
+    checkpoint: Path, recognizers: dict[str, Recognizer], folder: Path, budget_s: float
+) -> Iterator[tuple[Rtf, list[Finding]]]:
+    """Everybody in turns, case by case."""
+    network = load_eager(checkpoint)
+    contestants: dict[str, Contestant] = {BASELINE: eager_contestant(network)}
+    contestants |= {f"ours {precision}": recognizer.log_probs for precision, recognizer in recognizers.items()}
+    contestants |= exported(network, folder)
+    for seconds, batch in product(LENGTHS_S, BATCHES):
+        case = Case(batch, seconds)
+        work = {name: partial(contestant, case.waves()) for name, contestant in contestants.items()}
+        times = in_turns(work, budget_s)
+        rtf = {name: min(seconds_each) / (batch * seconds) for name, seconds_each in times.items()}
+        yield {case.name: rtf}, ratios(case, rtf)
+
+
+def ratios(case: Case, rtf: dict[str, float]) -> list[Finding]:
+    """What one of us is to the others, where something is asked of it."""
+    if case.batch != 1:
+        return []
+    found = []
+    for precision in PRECISIONS:
+        target = FASTER_THAN_EAGER.get((precision, case.seconds))
+        if target and f"ours {precision}" in rtf:
+            ratio = rtf[BASELINE] / rtf[f"ours {precision}"]
+            found.append(Finding(f"eager's time / ours in {precision}, {case.name}", ratio, at_least=target))
+    if case.seconds == CHUNK_S and {"ours int8", "ONNX Runtime int8"} <= rtf.keys():
+        ratio = rtf["ours int8"] / rtf["ONNX Runtime int8"]
+        found.append(Finding(f"our int8's time / ONNX Runtime's, {case.name}", ratio, at_most=OF_ONNXRUNTIME_INT8))
+    return found
+
+
+def accuracy(recognizers: dict[str, Recognizer]) -> list[Finding]:
+    """How far the log-probabilities of the sample recording are from those in fp32."""
+    waves = Case(1, CHUNK_S).waves()
+    (exact,) = recognizers["fp32"].log_probs(waves)
+    found = []
+    for precision in [p for p in recognizers if p != "fp32"]:
+        (approximate,) = recognizers[precision].log_probs(waves)
+        error = float((approximate - exact).norm())
+        bound = INT8_ERROR if precision == "int8" else None
+        same = float((approximate.argmax(1) == exact.argmax(1)).float().mean())
+        found += [
+            Finding(
+                f"{precision}: log-probabilities, difference from fp32", 100 * error / float(exact.norm()), "%", None, bound
+            ),
+            Finding(
+                f"{precision}: the same, relative to what of them changes from frame to frame",
+                *(100 * error / float((exact - exact.mean(0)).norm()), "%"),
+            ),
+            Finding(f"{precision}: frames whose best label is that of fp32", 100 * same, "%"),
+        ]
+    return found
+
+
+def vad_share(recognizer: Recognizer, budget_s: float) -> list[Finding]:
+    """Speech detection and chunking, against the model's time for the same length of sound."""
+    settings, network = Settings(_env_file=None), SileroNetwork.load()
+    policy = ChunkPolicy.from_seconds(
+        min_duration=settings.vad_min_duration,
+        max_duration=settings.vad_max_duration,
+        strict_limit=settings.vad_strict_limit,
+        new_chunk_threshold=settings.vad_new_chunk_threshold,
+    )
+    pcm = (sample.waveform(VAD_S * SAMPLE_RATE) * 32_768).to(torch.int16).numpy()
+
+    def segment() -> None:
+        segmenter = Segmenter(network, policy, VadOptions())
+        for start in range(0, len(pcm), BLOCK_SAMPLES):
+            segmenter.push(pcm[start : start + BLOCK_SAMPLES])
+        segmenter.flush()
+
+    times = in_turns({"vad": segment, "model": partial(recognizer.recognize, Case(1, CHUNK_S).waves())}, budget_s)
+    share = (min(times["vad"]) / VAD_S) / (min(times["model"]) / CHUNK_S)
+    what = f"speech detection, of the {recognizer.precision} model's time"
+    return [Finding(what, 100 * share, "%", at_most=VAD_SHARE if recognizer.precision == "int8" else None)]
+
+
+def rnnt_overhead(like: Path, precisions: list[str], folder: Path, budget_s: float) -> list[Finding]:
+    """Greedy RNN-T decoding on top of the encoder: the real v3_rnnt beside the checkpoint, else a random one."""
+    real = like.with_name("v3_rnnt.ckpt")
+    path = real if real.exists() else random_rnnt(like, folder)
+    waves, found = Case(1, CHUNK_S).waves(), []
+    for precision in precisions:
+        recognizer = load_recognizer(str(path), precision=precision, device="cpu")
+        assert isinstance(recognizer, NativeRecognizer)
+        assert isinstance(recognizer.head, RnntHead)
+        (encoded,) = recognizer.encode(waves)
+        if path is real:
+            tokens = len(recognizer.head.decode(encoded))
+        else:
+            tokens = make_rnnt_talkative(recognizer.head, encoded, round(CHARACTERS_PER_S * CHUNK_S))
+        decode = torch.inference_mode()(recognizer.head.decode)
+        times = in_turns({"encode": partial(recognizer.encode, waves), "decode": partial(decode, encoded)}, budget_s / 2)
+        overhead = min(times["decode"]) / min(times["encode"])
+        what = f"v3_rnnt in {precision}: decoding on top of the encoder, {tokens / CHUNK_S:.0f} labels a second"
+        found.append(Finding(what, 100 * overhead, "%", at_most=RNNT_OVERHEAD))
+    return found

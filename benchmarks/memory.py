@@ -1,0 +1,66 @@
+"""What a model needs of memory, measured in a process of its own: `python -m benchmarks.memory CHECKPOINT PRECISION`."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.timing import Finding
+
+MIB = 1 << 20
+RESIDENT_MAX_MIB = {"int8": 700.0, "fp32": 1536.0}
+
+CLEAR_PEAK = "5"
+"""Written to clear_refs, this sets a process's peak to what it has now: proc_pid_clear_refs(5)."""
+
+
+def status(pid: int | str, name: str) -> int:
+    """Bytes of `VmRSS` (resident), or `VmHWM` (its peak), of a process."""
+    found = re.search(rf"^{name}:\s*(\d+) kB$", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) << 10
+
+
+def forget_peak(pid: int | str) -> None:
+    """Let the process's peak begin anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text(CLEAR_PEAK, encoding="ascii")
+
+
+def is_measurable() -> bool:
+    """Whether this system tells: Linux does."""
+    return Path("/proc/self/clear_refs").exists()
+
+
+def findings(checkpoint: Path, precision: str) -> list[Finding]:
+    """Load a model in a fresh process and see what it takes."""
+    command = [sys.executable, "-m", "benchmarks.memory", str(checkpoint), precision]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout.splitlines()[-1])
+    grown, peak = found["loaded"] - found["imported"], found["peak"] - found["imported"]
+    return [
+        Finding(
+            f"{precision}: resident once loaded", found["loaded"] / MIB, "MiB", at_most=RESIDENT_MAX_MIB.get(precision)
+        ),
+        Finding(f"{precision}: resident after 20 s of sound", found["used"] / MIB, "MiB"),
+        Finding(f"{precision}: peak while loading / what stays of it", peak / grown, at_most=2.0),
+    ]
+
+
+def measure(checkpoint: str, precision: str) -> dict[str, int]:
+    """Bytes resident: with everything imported, with the model loaded, at the peak between, and after use."""
+    from asr_core.cli import sample  # noqa: PLC0415 - torch is imported only by the process that measures itself
+    from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
+    from asr_core.types import SAMPLE_RATE  # noqa: PLC0415
+
+    forget_peak("self")
+    found = {"imported": status("self", "VmRSS")}
+    recognizer = load_recognizer(checkpoint, precision=precision, device="cpu")
+    found |= {"loaded": status("self", "VmRSS"), "peak": status("self", "VmHWM")}
+    recognizer.recognize([sample.waveform(20 * SAMPLE_RATE)])
+    return found | {"used": status("self", "VmRSS")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*sys.argv[1:])))

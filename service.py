@@ -45,8 +45,8 @@ image = (
         "apt-get update && apt-get install -y --no-install-recommends ffmpeg"
         " && apt-get clean && rm -rf /var/lib/apt/lists/*"
     )
-    # A volume mounted here belongs to the image's user.
-    .run("install -d -o $BENTO_USER -g $BENTO_USER /data/models")
+    # Volumes mounted here belong to the image's user.
+    .run("install -d -o $BENTO_USER -g $BENTO_USER /data/models /data/uploads")
     # The requirements are complete; what the packages ask for would add onnx.
     .run(r"mkdir -p /etc/uv && printf '[pip]\nno-deps = true\n' > /etc/uv/uv.toml")
 )

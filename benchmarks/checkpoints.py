@@ -29,9 +29,7 @@ _SENTENCES = """
 """
 
 
-def configuration(
-    name: str, *, width: int = 96, layers: int = 2, heads: int = 4, hidden: int = 64
-) -> dict[str, Any]:
+def configuration(name: str, *, width: int = 96, layers: int = 2, heads: int = 4, hidden: int = 64) -> dict[str, Any]:
     """`cfg` of the official model `name`, its network scaled to `layers` of `width`, an RNN-T's own parts to `hidden`.
 
     The official sizes are 768, 16, 16 and 320.

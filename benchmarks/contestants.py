@@ -85,9 +85,14 @@ def export(network: eager.EagerCTC, path: Path) -> Path:
     example = torch.randn(2, network.encoder.config.feat_in, 400)
     axes = {"mel": {0: "batch", 2: "frames"}, "log_probs": {0: "batch", 1: "steps"}}
     torch.onnx.export(
-        *(_Unpadded(network).eval(), (example,), str(path)),
-        **{"input_names": ["mel"], "output_names": ["log_probs"], "dynamic_axes": axes},
-        **{"opset_version": 17, "dynamo": False},
+        _Unpadded(network).eval(),
+        (example,),
+        path,
+        input_names=["mel"],
+        output_names=["log_probs"],
+        dynamic_axes=axes,
+        opset_version=17,
+        dynamo=False,
     )
     return path
 

@@ -1,4 +1,4 @@
-"""What a model needs of memory, measured in a process of its own: `python -m benchmarks.memory CHECKPOINT PRECISION`."""
+"""What a model needs of memory, in a process of its own: `python -m benchmarks.memory CHECKPOINT PRECISION`."""
 
 from __future__ import annotations
 

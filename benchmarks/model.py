@@ -76,18 +76,20 @@ def make_talkative(cfg: dict[str, Any], weights: dict[str, Tensor]) -> None:
 
 
 @torch.inference_mode()
-def make_rnnt_talkative(head: RnntHead, encoded: Tensor, tokens: int) -> int:
-    """Bias the blank of a random RNN-T so that it emits about `tokens` labels for `encoded` [T, D]; how many it does."""
+def rnnt_blank_bias(head: RnntHead, encoded: Tensor, tokens: int) -> float:
+    """What to add to the blank's bias for a random RNN-T to emit about `tokens` labels for `encoded` [T, D]."""
     own = float(head.out_bias[head.blank])
 
     def emitted(blank_bias: float) -> int:
         head.out_bias[head.blank] = own + blank_bias
         return len(head.decode(encoded))
 
-    return emitted(bisect(emitted, tokens))
+    found = bisect(emitted, tokens)
+    head.out_bias[head.blank] = own
+    return found
 
 
-def bisect(emitted: Callable[[float], int], wanted: int, limit: float = 60.0, steps: int = 14) -> float:
+def bisect(emitted: Callable[[float], int], wanted: int, limit: float = 30.0, steps: int = 12) -> float:
     """The bias within ±`limit` at which about `wanted` labels are emitted; the higher it is, the fewer they are."""
     low, high = -limit, limit
     for _ in range(steps):

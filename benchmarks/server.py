@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # published without types
@@ -62,7 +63,7 @@ class Server:
 
 @contextmanager
 def running(checkpoint: Path, folder: Path, **settings: str) -> Iterator[Server]:
-    """`bentoml serve` with `settings` and defaults for the rest, whatever the environment says; it ends with the block."""
+    """`bentoml serve` with `settings`, for the rest defaults whatever the environment says, while the block lasts."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = folder / "server.log"
@@ -145,8 +146,8 @@ class StreamedJob:
 
     def _run(self) -> None:
         try:
-            with self._recording.path.open("rb") as file:
-                self._read(_Watched(file))
+            with _Watched(io.FileIO(self._recording.path)) as file:
+                self._read(file)
         except Exception as error:  # whatever it is, whoever waits for the first delta is to know
             if self.first_delta.done():
                 raise
@@ -158,25 +159,19 @@ class StreamedJob:
             answer.raise_for_status()
             for line in answer.iter_lines():
                 if DELTA in line and not self.first_delta.done():
-                    self.first_delta.set_result(time.perf_counter() - file.ended_at)
+                    self.first_delta.set_result(time.perf_counter() - file.read_at)
                 if self._leave.is_set():
                     return
         if not self.first_delta.done():
             raise RuntimeError("The stream ended without any text.")
 
 
-class _Watched:
-    """A file that knows when its last byte was read."""
+class _Watched(io.BufferedReader):
+    """A file that knows when it was last read from."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.name = "recording.mp3"
-        self.ended_at = 0.0
+    read_at = 0.0
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self.ended_at = time.perf_counter()
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.read_at = time.perf_counter()
         return data
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._file, name)

@@ -99,20 +99,76 @@ def long_recording(server: Server, note: Recording, own: OwnCompute, folder: Pat
     """Ten hours: how soon text comes, how memory grows, and how others fare meanwhile."""
     minute, hours = mp3(folder, 60), mp3(folder, LONGEST_S, SPEECH_QUALITY)
     alone = [server.transcribe(note) for _ in range(NOTES)]
-    batch, computed = _batch_and_note(own, minute, note)
-    peak_of_minute = peak(server, lambda: server.transcribe(minute))
-    written, size = server.bytes_written() if memory.is_measurable() else 0, hours.path.stat().st_size
+    waves = own.chunks(minute)
+    own.seconds(waves)
+    batch, note_alone = (min(max(own.seconds(waves)) for _ in range(5)), min(own.seconds(own.chunks(note) * 10)))
+    watch = memory.is_measurable()
+    if watch:
+        memory.forget_peak(server.worker)
+        server.transcribe(minute)
+        usual, written = memory.status(server.worker, "VmHWM"), server.bytes_written()
+        memory.forget_peak(server.worker)
     with StreamedJob(server, hours) as job:
         first = job.first_delta.result(timeout=300)
         yield [Finding("first text of a 10 h file, after the upload's end", first, "s", at_most=FIRST_DELTA_S)]
-        if memory.is_measurable():
+        if watch:
             written = server.bytes_written() - written
-            yield [
-                *growth(server, peak_of_minute),
-                Finding("bytes written to disk / bytes uploaded", written / size),
-            ]
-        yield fairness(server, note, alone, batch, computed)
+            yield [Finding("bytes written to disk / bytes uploaded", written / hours.path.stat().st_size)]
+            yield growth(server, usual)
+        yield fairness(server, note, alone, batch, note_alone)
 
 
-def peak(server: Server, work: object) -> float:
-    raise NotImplementedError
+def growth(server: Server, usual: int) -> list[Finding]:
+    """Peak memory of the server while a long recording goes on, against `usual` bytes for one of a minute."""
+    time.sleep(WATCH_S / 3)
+    early = memory.status(server.worker, "VmHWM")
+    time.sleep(2 * WATCH_S / 3)
+    late = memory.status(server.worker, "VmHWM")
+    tools = sum(memory.status(child.pid, "VmHWM") for child in psutil.Process(server.worker).children())
+    mib = memory.MIB
+    return [
+        Finding("peak memory, 10 h file − 60 s file", (late - usual) / mib, "MiB", at_most=GROWTH_MIB),
+        Finding(f"the same, {WATCH_S:.0f} s into the job − {WATCH_S / 3:.0f} s into it", (late - early) / mib, "MiB"),
+        Finding("peak memory, 60 s file", usual / mib, "MiB"),
+        Finding("ffmpeg beside it", tools / mib, "MiB"),
+    ]
+
+
+def fairness(server: Server, note: Recording, alone: list[float], batch: float, computed: float) -> list[Finding]:
+    """A voice note's answer while a long job goes on; all times in s."""
+    meanwhile = []
+    for _ in range(NOTES):
+        time.sleep(random.uniform(0, batch))  # to arrive at any moment of the running batch
+        meanwhile.append(server.transcribe(note))
+    bound = batch + OWN_COMPUTE * computed
+    what = f"{note.seconds:g} s clip"
+    return [
+        Finding(
+            f"{what} beside a 10 h job, median / (one batch + {OWN_COMPUTE} × own compute)", median(meanwhile) / bound
+        ),
+        Finding(f"{what} beside a 10 h job, nine in ten", _ninth(meanwhile), "s", at_most=bound),
+        Finding(f"{what} beside a 10 h job, median", median(meanwhile), "s", at_most=bound),
+        Finding(f"{what} alone over HTTP, median", median(alone), "s"),
+        Finding(f"{what}, the model's own time", computed, "s"),
+        Finding("one batch of the 10 h job, the model's own time", batch, "s"),
+    ]
+
+
+def _ninth(times: list[float]) -> float:
+    return quantiles(times, n=10)[-1]
+
+
+def small_clips(server: Server, clip: Recording, long: Recording) -> list[Finding]:
+    """Many clients with a clip after another, against one client with as much sound in one file, in turns."""
+
+    def together() -> None:
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(lambda _: server.transcribe(clip), range(CLIENTS * CLIPS_EACH)))
+
+    times = in_turns({"clips": together, "long": lambda: server.transcribe(long)}, 0, at_least=ROUNDS + 1)
+    ratio = min(times["long"]) / min(times["clips"])
+    what = f"{CLIENTS} clients with {clip.seconds:g} s clips"
+    return [
+        Finding(f"throughput of {what} / of one long file", ratio, at_least=CLIPS_THROUGHPUT),
+        Finding(f"{what}, seconds of sound a second", long.seconds / min(times["clips"])),
+    ]

@@ -88,7 +88,7 @@ async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> Exception
     The latter is returned as well.
     """
     line: str | None = await anext(lines)
-    last = ""
+    failure: Exception | None = None
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     try:
         while line is not None:
@@ -98,8 +98,9 @@ async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> Exception
         raise
     except Exception as exc:
         failure = exc
-        last = _line({"type": "error", **answer_to(exc).body})
+    last = _line({"type": "error", **answer_to(failure).body}) if failure else ""
     await send({"type": "http.response.body", "body": last.encode(), "more_body": False})
+    return failure
 
 
 def _line(value: dict[str, Any]) -> str:

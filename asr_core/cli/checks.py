@@ -149,8 +149,9 @@ def _room(about: str, folder: Path, needed: int) -> Finding:
 
 def port(settings: Settings) -> Iterator[Finding]:
     about = f"port {settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        with socket.create_server((settings.host, settings.port)):
+        with socket.create_server((settings.host, settings.port), family=family):
             pass
     except OSError as error:
         yield _occupant(about, settings, error)
@@ -159,7 +160,7 @@ def port(settings: Settings) -> Iterator[Finding]:
 
 
 def _occupant(about: str, settings: Settings, error: OSError) -> Finding:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104 - what it is compared with
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         answer = httpx.get(f"http://{host}:{settings.port}/health", timeout=5, trust_env=False).json()
         return Finding("good", about, f"a server of ours is running there: {answer['model']}, {answer['status']}")

@@ -120,8 +120,6 @@ async def _connect(address: str) -> None:
 
 async def _check_answers(address: str) -> None:
     """Somebody listens there: Ray itself would go on trying for many minutes."""
-    if address == "auto":
-        return
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(CONNECT_S):
@@ -133,7 +131,7 @@ async def _check_answers(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> AsrError:
     reason = str(error) or type(error).__name__
-    return AsrError(f"There is no Ray cluster at {address}, which should be HOST:PORT or auto: {reason}")
+    return AsrError(f"There is no Ray cluster at {address}, which should be HOST:PORT: {reason}")
 
 
 def _worker_on(machine: str, settings: Settings) -> Any:

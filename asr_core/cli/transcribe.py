@@ -100,9 +100,9 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     ray: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS",
-            help="On the Ray cluster there (auto: the one this machine belongs to), whose machines all have this "
-            "package, and the recordings under the same paths.",
+            metavar="HOST:PORT",
+            help="On the Ray cluster there, whose machines all have this package, and the recordings under the same "
+            "paths.",
             rich_help_panel=WHERE,
         ),
     ] = None,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from asr_core.cli import app
+from asr_core.cli import app, checks, main
 from asr_core.settings import Settings
 from tests.cli.conftest import COMMAND, Run, environment
-from tests.conftest import REPOSITORY, free_port, wait_until
+from tests.conftest import REPOSITORY, Server, free_port, wait_until
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,11 @@ def test_wrong_usage_is_explained_before_anything_is_done(arguments: list[str], 
     result = CliRunner(env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).invoke(app, ["transcribe", *arguments])
     assert result.exit_code == 2
     assert complaint in result.output
+
+
+def test_the_installed_program_is_this_one() -> None:
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    assert EntryPoint("gigaam-asr", scripts["gigaam-asr"], "console_scripts").load() is main
 
 
 def test_help_does_not_wait_for_torch_or_bentoml() -> None:
@@ -84,6 +91,12 @@ def test_pulling_the_bundled_model_tells_where_it_is() -> None:
     result = CliRunner().invoke(app, ["weights", "pull", "demo"])
     assert result.exit_code == 0
     assert Path(result.stdout.strip()).name == "demo_ctc.ckpt"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_doctor_knows_a_server_of_ours_on_the_port(server: Server, host: str) -> None:
+    (finding,) = checks.port(Settings(host=host, port=server.port))
+    assert (finding.level, finding.message) == ("good", "a server of ours is running there: demo, ok")
 
 
 def test_serve_starts_the_server_as_the_folder_it_is_called_in_configures_it(tmp_path: Path) -> None:

@@ -20,6 +20,20 @@ def files(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """`gigaam-asr transcribe` at work in `folder`."""
+    command = [*COMMAND, "transcribe", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def interrupt(process: subprocess.Popen[str]) -> str:
+    """Ctrl-C as a terminal sends it, to ffmpeg too; gives what the program had to say."""
+    os.killpg(process.pid, signal.SIGINT)
+    return process.communicate(timeout=60)[1]
+
+
 def test_a_batch_does_all_it_can_names_what_it_could_not_and_goes_on_from_there(
     run: Run, tmp_path: Path, speech: Path, spoken_text: str
 ) -> None:
@@ -71,26 +85,27 @@ def test_ctrl_c_ends_everything_at_once_and_leaves_no_half_written_file(
 ) -> None:
     shutil.copy(speech, tmp_path / "short.wav")
     (tmp_path / "long.flac").symlink_to(long_recording)
-    process = subprocess.Popen(
-        [*COMMAND, "transcribe", "short.wav", "long.flac"],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    with process:
+    with started(tmp_path, "short.wav", "long.flac") as process:
         wait_until((tmp_path / "short.txt").exists, "the first transcript", 60)
         children = psutil.Process(process.pid).children(recursive=True)
         assert [child.name() for child in children] == ["ffmpeg"]
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to ffmpeg too
-        assert process.stderr
-        messages = process.stderr.read().decode()
+        messages = interrupt(process)
     assert process.returncode == 130
     assert "1 of 2 done" in messages
     assert "Traceback" not in messages
     assert not any(child.is_running() for child in children)
     assert files(tmp_path).keys() == {"short.wav", "short.txt", "long.flac"}
     assert (tmp_path / "short.txt").read_text() == spoken_text + "\n"
+
+
+def test_ctrl_c_leaves_nothing_on_a_server_either(tmp_path: Path, long_recording: Path, server: Server) -> None:
+    (tmp_path / "long.flac").symlink_to(long_recording)
+    with started(tmp_path, "long.flac", "--server", server.url) as process:
+        wait_until(lambda: "ffmpeg" in server.leftovers, "the server at work", 60)
+        interrupt(process)
+    assert process.returncode == 130
+    assert files(tmp_path).keys() == {"long.flac"}
+    server.wait_until_clean()
 
 
 def test_a_server_gives_the_same_files_as_this_process(run: Run, tmp_path: Path, speech: Path, server: Server) -> None:

@@ -31,6 +31,7 @@ def main() -> None:
         checkpoint = prepare(options.model, folder, Settings().models_dir)
         if "engine" in options.parts:
             print("Engine", flush=True)
+            results.forget("engine")
             for rtf, findings in engine.run(checkpoint, folder, options.budget):
                 for case, row in rtf.items():
                     print(f"  RTF, {case}: " + ", ".join(f"{name} {value:.4f}" for name, value in row.items()))
@@ -38,17 +39,17 @@ def main() -> None:
                 _add(results, "engine", findings, options.results)
         if "service" in options.parts:
             print("Service", flush=True)
+            results.forget("service")
             for findings in service.run(checkpoint, folder, options.precision):
                 _add(results, "service", findings, options.results)
     print(f"{(time.monotonic() - begin) / 60:.1f} minutes; results in {options.results}")
 
 
 def _add(results: report.Results, part: str, findings: list[Finding], folder: Path) -> None:
-    """Show findings, replace what was known under the same names, and save."""
+    """Show findings and save them with those before."""
     for finding in findings:
         print(report.line(finding), flush=True)
-    known = {finding.what: finding for finding in [*results.findings.get(part, []), *findings]}
-    results.findings[part] = list(known.values())
+    results.findings[part] += findings
     results.save(folder)
 
 

@@ -119,7 +119,7 @@ def accuracy(recognizers: dict[str, Recognizer]) -> list[Finding]:
                 bound,
             ),
             Finding(
-                f"{precision}: the same, relative to what of them changes from frame to frame",
+                f"{precision}: log-probabilities, difference / what of them changes from frame to frame",
                 *(100 * error / float((exact - exact.mean(0)).norm()), "%"),
             ),
             Finding(f"{precision}: frames whose best label is that of fp32", 100 * same, "%"),

@@ -49,6 +49,12 @@ class Results:
     def path(self, folder: Path, suffix: str = ".json") -> Path:
         return folder / f"{slug(self.machine['name'])}{suffix}"
 
+    def forget(self, part: str) -> None:
+        """Begin a part anew."""
+        self.findings[part] = []
+        if part == "engine":
+            self.rtf = {}
+
     def save(self, folder: Path) -> None:
         """Write the JSON file, and the page and the plot anew."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -300,6 +300,30 @@ def test_of_two_processes_one_downloads_and_both_have_the_file(store: WeightsSto
     assert cdn.requests == [("/v3_ctc.ckpt", 0)]
 
 
+def test_who_waits_for_another_download_is_told_how_far_it_is_and_can_give_up(
+    store: WeightsStore, cdn: Cdn, tmp_path: Path
+) -> None:
+    def hanging(request: Request, body: bytes) -> None:
+        request.reply(200, body[:MIDDLE], Content_Length=str(len(body)))
+        given_up.wait(timeout=30)
+
+    def give_up(_name: str, done: int, _total: int | None) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    given_up = threading.Event()
+    cdn.answers.append(hanging)
+    code = 'store.ensure("v3_ctc", lambda name, done, total: done and print("arriving", flush=True))'
+    process = in_another_process(cdn, tmp_path / "models", code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "arriving\n"
+    with pytest.raises(KeyboardInterrupt):
+        store.ensure("v3_ctc", give_up)
+    given_up.set()
+    process.communicate(timeout=60)
+    assert store.path("v3_ctc").read_bytes() == CONTENT
+
+
 def test_a_killed_downloader_does_not_block_the_next(store: WeightsStore, cdn: Cdn, tmp_path: Path) -> None:
     def hanging(request: Request, body: bytes) -> None:
         request.reply(200, body[:MIDDLE], Content_Length=str(len(body)))
@@ -307,7 +331,7 @@ def test_a_killed_downloader_does_not_block_the_next(store: WeightsStore, cdn: C
 
     killed = threading.Event()
     cdn.answers.append(hanging)
-    code = 'store.ensure("v3_ctc", lambda *report: print("arriving", flush=True))'
+    code = 'store.ensure("v3_ctc", lambda name, done, total: done and print("arriving", flush=True))'
     process = in_another_process(cdn, tmp_path / "models", code)
     assert process.stdout is not None
     assert process.stdout.readline() == "arriving\n"

@@ -111,9 +111,9 @@ class Report:
 
     def lengths_known(self, lengths: dict[int, float]) -> None:
         """How long the recordings are, by index, s; those missing do not tell."""
-        self._lengths |= lengths
+        self._lengths = lengths | self._lengths  # what was decoded is more exact
         for index, bar in self._bars.items():
-            self._progress.update(bar, total=lengths.get(index))
+            self._progress.update(bar, total=self._lengths.get(index))
         self._update_total()
 
     def start(self, index: int, task: Task) -> None:
@@ -133,7 +133,6 @@ class Report:
         """A recording of this length is done, and written."""
         took = perf_counter() - self._started[index]
         self.audio_s += seconds
-        self._lengths[index] = seconds
         self._over(index, seconds)
         targets = ", ".join(path.name for path in task.outputs.values()) or "standard output"
         self.say(f"[{self._n_over}/{self._n_tasks}] {task.label} → {targets}  ({seconds:.1f} s, {seconds / took:.1f}×)")
@@ -154,7 +153,7 @@ class Report:
 
     def _over(self, index: int, seconds: float) -> None:
         self._n_over += 1
-        self._heard[index] = seconds
+        self._heard[index] = self._lengths[index] = seconds
         self._progress.remove_task(self._bars.pop(index))
         self._update_total()
 

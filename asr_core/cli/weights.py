@@ -105,7 +105,8 @@ def _failing() -> Iterator[None]:
 def _download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """Something to tell how far each file is: bars where somebody can see them, elsewhere the log's own lines."""
     console = Console(stderr=True)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING if console.is_terminal else logging.INFO)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("asr_core.model").setLevel(logging.WARNING if console.is_terminal else logging.INFO)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

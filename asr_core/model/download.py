@@ -49,7 +49,7 @@ class Download:
 
     @property
     def _part(self) -> Path:
-        return self.target.with_name(f"{self.target.name}.part")
+        return part_of(self.target)
 
     def run(self) -> None:
         """Bring the file. Raises DownloadError, or the OSError of a full or read-only disk.
@@ -57,7 +57,7 @@ class Download:
         An exception out of `progress` ends the download; what has arrived is kept.
         """
         with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
-            resumed = _size(self._part) > 0
+            resumed = size_of(self._part) > 0
             log.info("Downloading %s%s", self.url, ", going on where it broke off" if resumed else "")
             whole = self._receive_patiently(client)
             if resumed and not whole:
@@ -69,7 +69,7 @@ class Download:
             raise DownloadError(f"What the server sent as {self.target.name} is something else, and was deleted.")
         self._part.replace(self.target)
         _sync_folder(self.target.parent)
-        log.info("%s is complete, %d MiB", self.target.name, _size(self.target) >> 20)
+        log.info("%s is complete, %d MiB", self.target.name, size_of(self.target) >> 20)
 
     def _receive_patiently(self, client: httpx.Client) -> bool:
         """Receive what is missing, in as many attempts as it takes while they bring something new; is it right?"""
@@ -91,7 +91,8 @@ class Download:
 
     def _receive(self, client: httpx.Client) -> None:
         """Append what one request brings. Raises _Interrupted if that is not all."""
-        offset = _size(self._part)
+        offset = size_of(self._part)
+        self.progress(self.target.name, offset, None)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         try:
             with client.stream("GET", self.url, headers=headers) as response:
@@ -150,16 +151,21 @@ class Download:
             )
 
 
+def part_of(target: Path) -> Path:
+    """Where what has arrived of `target` waits for the rest."""
+    return target.with_name(f"{target.name}.part")
+
+
 class _Stalled:
     """Tenacity's stop condition: PATIENCE attempts in a row have not made `part` longer than it ever was."""
 
     def __init__(self, part: Path) -> None:
         self._part = part
-        self._longest = _size(part)
+        self._longest = size_of(part)
         self._fruitless = 0
 
     def __call__(self, _: RetryCallState) -> bool:
-        size = _size(self._part)
+        size = size_of(self._part)
         self._fruitless = 0 if size > self._longest else self._fruitless + 1
         self._longest = max(size, self._longest)
         return self._fruitless >= PATIENCE
@@ -171,7 +177,8 @@ def _continues(response: httpx.Response, offset: int) -> bool:
     return response.status_code == httpx.codes.PARTIAL_CONTENT and part.startswith(f"bytes {offset}-")
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Bytes in `path`; 0 if there is no such file."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

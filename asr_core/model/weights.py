@@ -9,7 +9,7 @@ import errno
 import hashlib
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from tenacity import wait_exponential_jitter
 from tenacity.wait import wait_base
 
 from asr_core.errors import DownloadError, ModelError
-from asr_core.model.download import Download, Progress
+from asr_core.model.download import Download, Progress, part_of, size_of
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class WeightsStore:
     def __init__(self, folder: Path, base_url: str = BASE_URL, wait: wait_base | None = None) -> None:
         self._folder = folder
         self._base_url = base_url
-        self._wait = wait or wait_exponential_jitter(initial=1, max=60)
+        self._wait = wait or wait_exponential_jitter(initial=1, max=10)
 
     def path(self, name: str) -> Path:
         """Where the .ckpt of the official model `name` is, or would be."""
@@ -99,12 +99,13 @@ class WeightsStore:
     def ensure(self, name: str, progress: Progress | None = None) -> Path:
         """Path of the .ckpt of `name`, downloaded with its tokenizer if it is not here; of two processes, one waits.
 
-        Raises DownloadError. An exception out of `progress` ends the download; what has arrived is kept for the next.
+        `progress` is also called while nothing arrives, every ten seconds or so; an exception out of it ends the
+        download, and what has arrived is kept for the next. Raises DownloadError.
         """
         if missing := self._missing(name):
             with self._advice(missing):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                with self._lock(name):
+                with self._lock(name, progress or _ignore):
                     for file in self._missing(name):
                         self._download(file, progress or _ignore)
         return self.path(name)
@@ -120,14 +121,17 @@ class WeightsStore:
         Download(httpx.URL(self._url(file)), target, file.is_whole, self._wait, progress).run()
 
     @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
+    def _lock(self, name: str, progress: Progress) -> Iterator[None]:
         """Held by the one process that downloads `name`; the system releases it if that process dies."""
         lock = FileLock(self._folder / f".{name}.lock")
         try:
             lock.acquire(blocking=False)
         except Timeout:
             log.info("Another process is downloading %s; waiting for it", name)
-            lock.acquire()
+            while not lock.is_locked:
+                progress(f"{name}.ckpt", size_of(part_of(self.path(name))), None)
+                with suppress(Timeout):
+                    lock.acquire(timeout=1)
         try:
             yield
         finally:

@@ -110,11 +110,14 @@ class Cue:
 
 
 def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """A cue for each segment: each lasts at least 1 ms, as WebVTT demands, and begins when the one before is over."""
+    """A cue for each segment: each lasts at least 1 ms, as WebVTT demands, and begins when the one before is over.
+
+    Its times are those of `verbose_json`, so that whoever makes subtitles from that gets the same ones.
+    """
     end_ms = 0
     for segment in segments:
-        start_ms = max(end_ms, round(segment.start_s * 1000))
-        end_ms = max(start_ms + 1, round(segment.end_s * 1000))
+        start_ms = max(end_ms, round(_seconds(segment.start_s) * 1000))
+        end_ms = max(start_ms + 1, round(_seconds(segment.end_s) * 1000))
         yield Cue(start_ms, end_ms, " ".join(segment.text.split()))
 
 

@@ -11,7 +11,7 @@ import torch
 from asr_core.model.linear import Backend, Precision
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.weights import DEMO
-from tests.model.checkpoints import configuration, random_weights, save
+from benchmarks.checkpoints import configuration, random_weights, save
 
 CPU = torch.device("cpu")
 

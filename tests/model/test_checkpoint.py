@@ -18,7 +18,7 @@ from asr_core.errors import CheckpointError
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.linear import Backend
 from asr_core.model.recognizer import NativeRecognizer
-from tests.model.checkpoints import configuration, random_weights, save
+from benchmarks.checkpoints import configuration, random_weights, save
 from tests.model.test_parity import noise
 
 CPU_FP32 = Backend(torch.device("cpu"), "fp32")

@@ -15,7 +15,7 @@ from asr_core.errors import CheckpointError, ModelError
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.upstream import UpstreamRecognizer
 from benchmarks import eager
-from tests.model.checkpoints import OFFICIAL, configuration, random_weights, save
+from benchmarks.checkpoints import OFFICIAL, configuration, random_weights, save
 
 PACKAGE_KNOWS_V3 = "subsampling" in inspect.signature(ConformerEncoder).parameters
 KNOWN = [name for name in OFFICIAL if PACKAGE_KNOWS_V3 or not name.startswith("v3")]

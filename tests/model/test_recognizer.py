@@ -16,7 +16,7 @@ from asr_core.model.heads import RnntHead
 from asr_core.model.linear import Precision
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from asr_core.model.weights import DEMO
-from tests.model.checkpoints import OFFICIAL
+from benchmarks.checkpoints import OFFICIAL
 from tests.model.test_parity import noise
 
 Load = Callable[..., NativeRecognizer]

@@ -13,6 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from asr_core.api.native import segment_with_words
+from asr_core.text.formats import RenderOptions, render, verbose_transcription
+from asr_core.types import Segment, Token, Transcript, Word
 from tests.conftest import Server, running_server
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -91,6 +94,11 @@ def wait_for_text(page: Page) -> None:
     expect(page.locator("#tools")).to_be_visible(timeout=WAIT_MS)
 
 
+def wait_for_sound(page: Page) -> None:
+    """Until the browser has read enough of the recording to play it."""
+    expect(page.locator("#play")).to_be_enabled(timeout=WAIT_MS)
+
+
 def text_of(page: Page) -> str:
     return " ".join(page.locator("#text p").all_text_contents())
 
@@ -162,10 +170,37 @@ def test_downloads_are_what_the_server_itself_answers(open_page: Open, server: S
     assert json.loads(downloaded("JSON")) == json.loads(answered("verbose_json"))
 
 
+def test_downloads_have_the_servers_times_and_escapes_whatever_was_recognised(open_page: Open, speech: Path) -> None:
+    """Times on every sample, half milliseconds among them, and text that means something to subtitle formats."""
+    segments = []
+    for index, text in enumerate(["раз & два", "<b>три</b>", "--> четыре", "пять"] * 50):
+        start, end = index * 16_009 / 16_000, (index * 16_009 + 8 * (index % 9)) / 16_000
+        words = tuple(Word(word, start, end, 0.5) for word in text.split())
+        segments.append(Segment(index, start, end, text, words, (Token(text, 0, -0.5),), -0.5, 0.25))
+    transcript = Transcript(tuple(segments), 201.0)
+    done = verbose_transcription(transcript, RenderOptions(segment_timestamps=False))
+    lines = [{"type": "segment", **segment_with_words(segment)} for segment in segments] + [{"type": "done", **done}]
+    stream = "".join(json.dumps(line) + "\n" for line in lines)
+    page = open_page()
+    page.route("**/transcribe_stream", lambda route: route.fulfill(body=stream, content_type="application/x-ndjson"))
+    send(page, speech)
+    wait_for_text(page)
+    for name, response_format in (("TXT", "text"), ("SRT", "srt"), ("VTT", "vtt"), ("JSON", "verbose_json")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name).click()
+        found = download.value.path().read_bytes()
+        expected = render(transcript, response_format, RenderOptions(word_timestamps=True)).body
+        if name == "JSON":
+            assert json.loads(found) == json.loads(expected)
+        else:
+            assert found == expected
+
+
 def test_a_word_can_be_clicked_to_be_heard_and_is_marked_while_it_is(open_page: Open, speech: Path) -> None:
     page = open_page()
     send(page, speech)
     wait_for_text(page)
+    wait_for_sound(page)
     page.get_by_text("сотрудник", exact=True).click()
     expect(page.locator("#text .now")).to_have_text("сотрудник")
     expect(page.locator("#play")).to_have_accessible_name("Pause")
@@ -178,6 +213,7 @@ def test_a_click_on_the_waveform_plays_from_there(open_page: Open, speech: Path)
     page = open_page()
     send(page, speech)
     wait_for_text(page)
+    wait_for_sound(page)
     seconds_shown = float(page.locator("#strip").evaluate("strip => strip.clientWidth / 90"))
     width = float(page.locator("#strip").evaluate("strip => strip.clientWidth"))
     page.locator("#strip").click(position={"x": width / 2, "y": 40})
@@ -201,6 +237,7 @@ def test_everything_can_be_done_from_the_keyboard(open_page: Open, speech: Path)
         keys.press("Enter")
     chooser.value.set_files(speech)
     wait_for_text(page)
+    wait_for_sound(page)
     expect(page.locator("#result-name")).to_be_focused()
     tab_to("#strip")
     keys.press("ArrowRight")

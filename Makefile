@@ -88,11 +88,12 @@ download-weights-local: install ## download MODEL's weights into MODELS_DIR, wit
 ##### Measure and make
 
 .PHONY: bench demo-model clean
-bench: install ## measure speed; results in benchmarks/results
+bench: ## measure speed; results in benchmarks/results
+	@$(SETUP) --group bench
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 demo-model: ## train the bundled model anew, from nothing: hours on a CPU
-	@$(SETUP) demo-model
+	@$(SETUP) --group demo-model
 	@$(PYTHON) -m tools.demo_model run-all $(ARGS)
 
 clean: ## remove what was built or cached; .venv and downloaded weights stay

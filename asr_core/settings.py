@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from asr_core.types import VadOptions
+
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -71,6 +73,11 @@ class Settings(BaseSettings):
     def model_name(self) -> str:
         """What the loaded model is called in answers: an official name, `demo`, or a checkpoint's file stem."""
         return Path(self.model).stem if self.model.endswith(".ckpt") else self.model
+
+    @property
+    def vad(self) -> VadOptions:
+        """What a job hears as speech, unless its request says otherwise."""
+        return VadOptions(threshold=self.vad_threshold)
 
     @property
     def served_models(self) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and what it needs: tools/setup.sh [DEPENDENCY-GROUP...]
+# Makes .venv and what it needs: tools/setup.sh [--extra NAME] [--group NAME]
 #
 # First choice: uv and uv.lock, exactly. Where PyTorch's index or GitHub cannot be reached, pip installs the same
 # versions from the ordinary package index. A second run does nothing until uv.lock, pyproject.toml or this file changes.
@@ -52,11 +52,11 @@ need_uv() {
     [ "$("$uv" --version 2>/dev/null | cut -d' ' -f2)" = "$version" ] || pip_install "uv==$version"
 }
 
-install_with_uv() { # group options
+install_with_uv() { # options of uv sync
     UV_PROJECT_ENVIRONMENT=.venv "$uv" sync --frozen --inexact "$@" >"$scratch/log" 2>&1
 }
 
-install_with_pip() { # group options
+install_with_pip() { # the same options
     local pins=$scratch/pins.txt torch=$scratch/torch.txt
     need_venv_with_pip
     .venv/bin/python tools/pins.py --uv "$uv" --ordinary-index "$@" >"$scratch/all.txt"
@@ -85,18 +85,18 @@ PYTHON
 
 main() {
     need_ffmpeg
-    local stamp=.venv/.ready wanted group groups=()
-    wanted="$(cat uv.lock pyproject.toml tools/setup.sh tools/pins.py | cksum) $*"
+    local stamp wanted
+    stamp=".venv/.ready$(printf '%s' "$@")"
+    wanted=$(cat uv.lock pyproject.toml tools/setup.sh tools/pins.py | cksum)
     [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
 
-    for group in "$@"; do groups+=(--group "$group"); done
     need_uv
     say "installing into .venv what uv.lock lists"
-    if install_with_uv ${groups[@]+"${groups[@]}"}; then
+    if install_with_uv "$@"; then
         say "done, with uv"
     else
         say "uv could not ($(grep -m1 'Failed to' "$scratch/log" || head -n 1 "$scratch/log")); pip installs the same versions"
-        install_with_pip ${groups[@]+"${groups[@]}"}
+        install_with_pip "$@"
         say "done, with pip"
     fi
     quietly .venv/bin/python -c 'import bentoml, gigaam, silero_vad, torch, torchaudio'

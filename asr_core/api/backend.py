@@ -12,7 +12,7 @@ from asr_core.api.auth import KeyRing
 from asr_core.errors import ModelNotReady
 from asr_core.metrics import Metrics
 from asr_core.settings import Settings
-from asr_core.types import JobOptions, VadOptions
+from asr_core.types import JobOptions
 
 if TYPE_CHECKING:
     from asr_core.engine.engine import Engine
@@ -34,11 +34,6 @@ class Backend:
     def max_bytes(self) -> int:
         """Largest request body."""
         return self.settings.max_upload_mb * 2**20
-
-    @property
-    def vad(self) -> VadOptions:
-        """What a job hears as speech unless its request says otherwise."""
-        return VadOptions(threshold=self.settings.vad_threshold)
 
     def check_ready(self) -> None:
         """Raise ModelNotReady, before a client uploads a recording for nothing."""

@@ -70,7 +70,7 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     query = parse_query(parameters)
 
     async def work(upload: Upload, send: Send) -> Response:
-        async with backend.job(upload.path, JobOptions(backend.vad)) as job:
+        async with backend.job(upload.path, JobOptions(backend.settings.vad)) as job:
             transcript = await job.transcript()
         return _rendered(transcript, query)
 

@@ -40,7 +40,7 @@ class NativeMethods:
 
 async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
     """The transcript as OpenAI's `verbose_json`, with segments and words."""
-    async with backend.job(path, JobOptions(backend.vad)) as job:
+    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
         return verbose_transcription(await job.transcript(), _EVERYTHING)
 
 
@@ -51,7 +51,7 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
     """
     segments: list[Segment] = []
     started = perf_counter()
-    async with backend.job(path, JobOptions(backend.vad)) as job:
+    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
         async for segment in job:
             if not segments:
                 backend.metrics.first_delta_seconds.observe(perf_counter() - started)

@@ -37,7 +37,7 @@ def answer(backend: Backend) -> Response:
 
 
 async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Response:
-    async with backend.job(path, form.job_options(backend.vad)) as job:
+    async with backend.job(path, form.job_options(backend.settings.vad)) as job:
         transcript = await job.transcript()
     rendered = render(transcript, form.response_format, form.render_options)
     return Response(rendered.body, media_type=rendered.media_type)
@@ -47,7 +47,7 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: S
     """Send events. What goes wrong before the first byte is raised; what does later is the last event."""
     stream, started = EventStream(send), perf_counter()
     try:
-        async with backend.job(path, form.job_options(backend.vad)) as job, stream:
+        async with backend.job(path, form.job_options(backend.settings.vad)) as job, stream:
             await _send_transcript(backend, job, stream, started, logprobs=form.render_options.logprobs)
     except ClientDisconnect:
         raise

@@ -138,7 +138,10 @@ class _Tool:
 async def _started(program: str, *arguments: str) -> AsyncIterator[_Tool]:
     pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
-        process = await asyncio.create_subprocess_exec(program, *arguments, stdin=nothing, stdout=pipe, stderr=pipe)
+        # In a session of its own, since a terminal's Ctrl-C would look to it like the end of the recording.
+        process = await asyncio.create_subprocess_exec(
+            program, *arguments, stdin=nothing, stdout=pipe, stderr=pipe, start_new_session=True
+        )
     except (FileNotFoundError, PermissionError) as error:
         raise FfmpegMissing(f"{program} is not on PATH: install ffmpeg (Debian: apt-get install ffmpeg).") from error
     tool = _Tool(process)

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from asr_core.cli.batch import Heard
-from asr_core.engine.engine import Engine
+from asr_core.engine.engine import Engine, loader
 from asr_core.model.download import Progress
-from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.model.recognizer import Recognizer
 from asr_core.settings import Settings
-from asr_core.types import JobOptions, Transcript, VadOptions
+from asr_core.types import Transcript
 
 POLL_S = 0.05
 
@@ -23,11 +23,10 @@ class LocalTranscriber:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.parallel = settings.max_queue
         self._engine = engine
-        self._options = JobOptions(VadOptions(threshold=settings.vad_threshold))
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         segments = []
-        async with self._engine.open(path, self._options) as job:
+        async with self._engine.open(path) as job:
             async for segment in job:
                 segments.append(segment)
                 heard(segment.end_s)
@@ -59,21 +58,12 @@ class _Loading:
     """Loads the model, and remembers why it could not: the engine itself would try for ever."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._load = loader(settings)
         self.error: Exception | None = None
 
     def __call__(self, progress: Progress) -> Recognizer:
-        settings = self._settings
         try:
-            return load_recognizer(
-                settings.model,
-                precision=settings.precision,
-                device=settings.device,
-                threads=settings.num_threads or None,
-                models_dir=settings.models_dir,
-                engine=settings.engine,
-                progress=progress,
-            )
+            return self._load(progress)
         except Exception as error:
             self.error = error
             raise

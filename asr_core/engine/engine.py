@@ -68,7 +68,7 @@ class Engine:
             strict_limit=settings.vad_strict_limit,
             new_chunk_threshold=settings.vad_new_chunk_threshold,
         )
-        self._compute = ComputeThread(load or _loader(settings))
+        self._compute = ComputeThread(load or loader(settings))
         self._scheduler: Scheduler[Job] = Scheduler(settings.batch_size)
         self._jobs: set[Job] = set()
         self._analyses: deque[_Analysis] = deque()
@@ -131,7 +131,7 @@ class Engine:
         job = Job()
         self._jobs.add(job)
         self._scheduler.add(job)
-        feeder = asyncio.create_task(self._feed(job, path, options or JobOptions()))
+        feeder = asyncio.create_task(self._feed(job, path, options or JobOptions(self._settings.vad)))
         try:
             await job.started
             yield job
@@ -235,7 +235,9 @@ async def _marking_last(blocks: AsyncIterator[Pcm]) -> AsyncIterator[tuple[Pcm, 
         yield held, True
 
 
-def _loader(settings: Settings) -> Load:
+def loader(settings: Settings) -> Load:
+    """What loads the model that `settings` ask for."""
+
     def load(progress: Progress) -> Recognizer:
         return load_recognizer(
             settings.model,

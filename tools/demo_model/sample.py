@@ -17,12 +17,12 @@ from tools.demo_model.recordings import Recording, held_out, joined, speak, trai
 from tools.demo_model.voices import SAMPLE_RATE, Wave
 
 SEED = 9900
-SENTENCES = 12
+SENTENCES = 8
 PAUSES_S = (0.7, 1.3)
 
 
 def candidate(seed: int, known: set[str]) -> Recording:
-    """Half a minute: both voices in turn."""
+    """About half a minute: both voices in turn."""
     spoken = held_out(seed, SENTENCES, known)
     voices = [speak("festival", spoken[0::2], seed), speak("espeak", spoken[1::2], seed)]
     return joined([recording for pair in zip(*voices, strict=True) for recording in pair], seed, PAUSES_S)

@@ -40,6 +40,9 @@ MAX_ALLOCATION = 512 << 20
 ESTIMATED = frozenset({"aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "truehd"})
 """Streams without a header: their duration is ffprobe's guess from the first frames, which silence makes absurd."""
 
+PROBED_FROM = 2**20
+"""Bytes from which a header is first asked for the length: to start ffprobe takes as long as to decode less."""
+
 STDERR_TAIL = 4096
 """Bytes of ffmpeg's messages that are kept: the last ones say why it stopped."""
 
@@ -51,7 +54,7 @@ async def probe(path: Path) -> float | None:
         BadAudio: the file is empty, not a recording, or has no sound.
         FfmpegMissing: there is no ffprobe.
     """
-    _refuse_empty(path)
+    _size_of(path)
     entries = ("-select_streams", "a:0", "-show_entries", "stream=codec_type,duration:format=format_name,duration")
     async with _started("ffprobe", *_input_options(path), *entries, "-of", "json") as tool:
         report = await tool.stdout.read()
@@ -76,13 +79,14 @@ async def decode(
 
     Raises:
         BadAudio: as `probe`, or nothing could be decoded; before the first block.
-        AudioTooLong: it is longer than `max_seconds`; by its header at once, else when decoding gets there.
+        AudioTooLong: it is longer than `max_seconds`; by a large file's header at once, else when decoding gets there.
         FfmpegMissing: there is no ffmpeg or ffprobe.
         AsrError: ffmpeg was killed.
     """
-    duration = await probe(path)
-    if duration is not None and duration > max_seconds:
-        raise _too_long(max_seconds)
+    if _size_of(path) >= PROBED_FROM:
+        duration = await probe(path)
+        if duration is not None and duration > max_seconds:
+            raise _too_long(max_seconds)
     output = ("-map", "0:a:0", "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "s16le", "pipe:1")
     streams = ("-vn", "-sn", "-dn")
     async with _started("ffmpeg", "-nostdin", *streams, *_input_options(path), "-filter_threads", "1", *output) as tool:
@@ -186,14 +190,18 @@ class _Blocks(AsyncIterator[Pcm]):
         await self._tool.wait()
         complaint = self._tool.complaint(self._path)
         if not self._n_samples:
+            await probe(self._path)  # knows better what is wrong, if it finds anything
             raise BadAudio(f"The recording cannot be decoded: {complaint or 'there is no sound in it'}")
         if complaint:
             logger.warning("damaged recording, %.1f s of it decoded: %s", self._n_samples / SAMPLE_RATE, complaint)
 
 
-def _refuse_empty(path: Path) -> None:
-    if path.stat().st_size == 0:
+def _size_of(path: Path) -> int:
+    """Bytes; BadAudio if there are none."""
+    size = path.stat().st_size
+    if size == 0:
         raise BadAudio("The file is empty.")
+    return size
 
 
 def _input_options(path: Path) -> tuple[str, ...]:

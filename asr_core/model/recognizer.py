@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +40,17 @@ class Recognizer(Protocol):
 
     def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
         """→ the most probable label at every step."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Greedy decoding is many small steps: threads would cost it more in meeting each other than they do for it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class NativeRecognizer:
@@ -77,7 +89,9 @@ class NativeRecognizer:
 
     @torch.inference_mode()
     def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
-        return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in self._encode(waveforms)]
+        batch = self._encode(waveforms)
+        with _one_thread():
+            return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in batch]
 
     def _encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         return self.encoder([self.features(waveform.to(self._backend.device)) for waveform in waveforms])

@@ -399,5 +399,6 @@ def test_without_ffmpeg_the_server_s_owner_learns_what_to_install(
     for program in {"ffmpeg", "ffprobe"} - {missing}:
         (tmp_path / program).symlink_to(str(shutil.which(program)))
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("asr_core.audio.decode.PROBED_FROM", 0)
     with pytest.raises(FfmpegMissing, match=f"{missing}.*install ffmpeg"):
         decoded(SPEECH_FILE)

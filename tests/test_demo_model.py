@@ -25,7 +25,7 @@ DEMO = Path(asr_core.__file__).parent / "demo"
 SEED = 9700  # of sentences that neither training nor evaluation has heard
 SENTENCES = 24
 LONG_SECONDS = 180.0
-WORST_WER = {"espeak": 0.05, "variants": 0.12, "festival": 0.12}  # on so few sentences; evaluate measures hundreds
+WORST_WER = {"espeak": 0.10, "variants": 0.25, "festival": 0.25}  # on so few sentences; evaluate measures hundreds
 TIMES_WITHIN_S = 0.08
 
 
@@ -48,7 +48,7 @@ def recordings() -> ModuleType:
         pytest.skip(f"cannot make speech without {', '.join(missing)} (apt-get install {' '.join(missing)})")
     module: ModuleType = pytest.importorskip(
         "tools.demo_model.recordings",
-        "speech is made by the demo-model dependency group",
+        reason="speech is made by the demo-model dependency group",
         exc_type=ImportError,
     )
     return module

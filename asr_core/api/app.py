@@ -111,6 +111,7 @@ async def health(server: Server) -> Answer:
         "model": status.model,
         "device": status.device,
         "precision": status.precision,
+        "precision_reason": status.precision_reason,
         "loaded": status.loaded,
     }
 

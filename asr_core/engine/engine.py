@@ -40,6 +40,7 @@ class EngineStatus:
     loaded: bool
     device: str | None = None
     precision: str | None = None
+    precision_reason: str | None = None
     detail: str | None = None
 
 
@@ -90,7 +91,7 @@ class Engine:
         if not self._loaded:
             return EngineStatus(model, loaded=False, detail=self._compute.detail)
         recognizer = self._compute.recognizer
-        return EngineStatus(model, True, recognizer.device, recognizer.precision)
+        return EngineStatus(model, True, recognizer.device, recognizer.precision, recognizer.precision_reason)
 
     @property
     def n_jobs(self) -> int:

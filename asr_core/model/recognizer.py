@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from asr_core.errors import CheckpointError, ModelError
+from asr_core.errors import CheckpointError, ModelError, PrecisionUnsupported
 from asr_core.model.checkpoint import RnntHeadConfig, read_checkpoint
 from asr_core.model.conformer import Conformer
 from asr_core.model.cpu import available_cores, choose_precision
@@ -31,6 +31,8 @@ class Recognizer(Protocol):
 
     device: str
     precision: str
+    precision_reason: str
+    """Why it computes in that precision, in a few words."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -56,11 +58,14 @@ def _one_thread() -> Iterator[None]:
 class NativeRecognizer:
     """Our network over a GigaAM checkpoint."""
 
-    def __init__(self, checkpoint: Path, models_dir: Path, backend: Backend) -> None:
+    def __init__(
+        self, checkpoint: Path, models_dir: Path, backend: Backend, precision_reason: str = "as configured"
+    ) -> None:
         parts = read_checkpoint(checkpoint, models_dir)
         config, tensors = parts.config, parts.tensors
         self.device: str = backend.device.type
         self.precision: str = backend.precision
+        self.precision_reason = precision_reason
         self._backend = backend
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), backend.device)
@@ -119,14 +124,16 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
     torch.set_num_threads(threads or available_cores())
     models_dir = models_dir or Path("models")
     target = torch.device(_device(device))
-    path = resolve(model, models_dir, progress)
     if engine == "gigaam":
         from asr_core.model.upstream import UpstreamRecognizer  # noqa: PLC0415 - the package is only needed here
 
-        return UpstreamRecognizer(path, models_dir, target)
+        if precision not in {"auto", "fp32"}:
+            raise PrecisionUnsupported(f"ENGINE=gigaam computes in fp32: PRECISION={precision} needs ENGINE=native.")
+        return UpstreamRecognizer(resolve(model, models_dir, progress), models_dir, target)
     choice = choose_precision(precision, target)
+    path = resolve(model, models_dir, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
-    return NativeRecognizer(path, models_dir, Backend(target, choice.precision))
+    return NativeRecognizer(path, models_dir, Backend(target, choice.precision), choice.reason)
 
 
 def _device(name: str) -> str:

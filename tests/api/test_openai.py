@@ -228,6 +228,7 @@ def test_health_says_what_the_server_is(server: Server) -> None:
         "model": "demo",
         "device": "cpu",
         "precision": "fp32",
+        "precision_reason": "as configured",
         "loaded": True,
     }
     assert server.get("/readyz").json() == {"status": "ready"}

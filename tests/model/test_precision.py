@@ -18,7 +18,7 @@ from asr_core.errors import PrecisionUnsupported
 from asr_core.model import cpu
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.linear import Backend, Int8Linear, PackedLinear, PlainLinear, bf16_is_native, has_onednn
-from asr_core.model.recognizer import NativeRecognizer
+from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from tests.model.test_parity import noise, relative_error
 
 CPU = torch.device("cpu")
@@ -75,6 +75,11 @@ def test_auto_never_takes_int8_and_says_why_it_chose() -> None:
     assert "auto" in choice.reason
 
 
+def test_the_gigaam_engine_refuses_a_precision_that_it_has_not() -> None:
+    with pytest.raises(PrecisionUnsupported, match="ENGINE=native"):
+        load_recognizer("demo", precision="int8", engine="gigaam")
+
+
 def test_auto_takes_what_measured_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "bf16_is_native", lambda: True)
     for fast, slow in (("fp32", "bf16"), ("bf16", "fp32")):
@@ -100,7 +105,7 @@ import torch
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.cpu import choose_precision
 from asr_core.model.linear import Backend, bf16_is_native
-from asr_core.model.recognizer import NativeRecognizer
+from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from tests.model.test_parity import noise
 cpu, path, report = torch.device("cpu"), Path(sys.argv[1]), {}
 report["native"] = bf16_is_native()

@@ -11,8 +11,8 @@ from torch.nn import functional
 from asr_core.model.checkpoint import EncoderConfig, Tensors
 from asr_core.model.linear import Backend, has_onednn, packed_product
 
-SCORES_IN_CACHE = 1 << 18
-"""Attention scores that are computed at a time: 1 MiB in fp32, what a core's second-level cache holds."""
+SCORES_IN_CACHE = 1 << 20
+"""Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
 
 
 class Attention(Protocol):
@@ -92,8 +92,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
     if query.device.type != "cpu":
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
         return attended.transpose(0, 1).flatten(1)
+    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     frames = query.shape[1]
-    step = max(1, SCORES_IN_CACHE // frames**2)
+    step = max(1, SCORES_IN_CACHE // (frames**2 * query.itemsize))
     # The product of single heads in fp32 takes oneDNN half the time of MKL, which is behind bmm.
     attend_group = _one_head if step == 1 and query.dtype is torch.float32 and has_onednn() else _few_heads
     groups = [slice(first, first + step) for first in range(0, query.shape[0], step)]
@@ -109,7 +110,7 @@ def _few_heads(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -
 
 
 def _one_head(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    scores = packed_product(query[0].contiguous(), key[0].contiguous())
+    scores = packed_product(query[0], key[0])
     if bias is not None:
         scores += bias[0]
     return packed_product(torch.softmax(scores, dim=-1), value[0].T.contiguous())[None]

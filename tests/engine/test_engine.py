@@ -194,28 +194,30 @@ def test_a_reader_who_does_not_read_stops_the_decoding(long_recording: Path) -> 
     assert run(scenario) < (BACKLOG + 3) * 30
 
 
-def test_a_short_recording_is_done_long_before_the_long_one_beside_it(long_recording: Path) -> None:
-    async def scenario() -> tuple[float, str]:
+def test_a_short_recording_is_done_long_before_the_long_one_beside_it(
+    long_recording: Path, pcm: np.ndarray, tmp_path: Path
+) -> None:
+    short = write(tmp_path / "short.wav", pcm[: 4 * SAMPLE_RATE])
+
+    async def scenario() -> int:
         gate = Gate()
         async with running(gate) as engine, engine.open(long_recording) as long:
             segments = aiter(long)
             await anext(segments)
             reading = asyncio.create_task(drain(segments))
-            gate.open.clear()  # a batch of the long recording is held while the short one arrives
-            n_held = len(gate.batches)
-            await until(lambda: len(gate.batches) > n_held)
-            short = asyncio.create_task(transcribe(engine, SAMPLE))
+            n_begun = len(gate.batches)
+            gate.open.clear()  # the long recording's next batch is held while the short one arrives
+            await until(lambda: len(gate.batches) > n_begun)
+            transcribing = asyncio.create_task(transcribe(engine, short))
             await until(lambda: engine.n_jobs == 2)
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # for ffmpeg
             n_before = len(gate.batches)
             gate.open.set()
-            transcript = await short
+            assert (await transcribing).text
             reading.cancel()
-            return len(gate.batches) - n_before, transcript.text
+            return len(gate.batches) - n_before
 
-    n_batches, text = run(scenario)
-    assert text == SAMPLE_TEXT
-    assert n_batches <= 2  # its own, and perhaps the next one's start before its result was looked at
+    assert run(scenario) <= 2  # its own, and perhaps the next one's start before its result was looked at
 
 
 async def drain(items: AsyncIterator[object]) -> None:

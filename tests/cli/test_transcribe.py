@@ -40,7 +40,7 @@ def test_a_batch_does_all_it_can_names_what_it_could_not_and_goes_on_from_there(
     inbox = tmp_path / "inbox"
     (inbox / "deeper").mkdir(parents=True)
     shutil.copy(speech, inbox / "talk.wav")
-    subprocess.run(["ffmpeg", "-v", "error", "-i", speech, inbox / "deeper" / "film.mkv"], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", speech, "-c:a", "flac", inbox / "deeper" / "film.mkv"], check=True)
     (inbox / "broken.mp3").write_bytes(b"not sound" * 1000)
     (inbox / "notes.md").write_text("not a recording")
     command = ("transcribe", "inbox", "missing.ogg", "--recursive", "-f", "text", "-f", "srt")

@@ -1,6 +1,6 @@
 """Word error rates of a checkpoint on held-out speech, as a Markdown table.
 
-    python -m tools.demo_model.evaluate /tmp/demo_data/export/demo_ctc.ckpt --data /tmp/demo_data
+    python -m tools.demo_model.evaluate DIR/export/demo_ctc.ckpt --data DIR
 
 Everything goes through the server's own recogniser, and long recordings through its VAD and chunking too.
 """

@@ -1,6 +1,6 @@
 """Write the trained network as a GigaAM checkpoint: fp16 tensors and a `cfg` with upstream's keys.
 
-python -m tools.demo_model.export --data /tmp/demo_data --out /tmp/demo_data/export/demo_ctc.ckpt
+python -m tools.demo_model.export --data DIR --out DIR/export/demo_ctc.ckpt
 """
 
 from __future__ import annotations

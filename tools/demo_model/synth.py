@@ -1,6 +1,6 @@
 """Speech for the sentences, kept as log-mels.
 
-    python -m tools.demo_model.synth --data /tmp/demo_data --parts 44
+    python -m tools.demo_model.synth --data DIR --parts 44
 
 The training set is defined by its parts: part N holds SENTENCES_PER_PART sentences of seed N, spoken by the voice kinds
 in SHARES. More parts extend the set without changing the ones that are there.

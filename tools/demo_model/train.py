@@ -1,6 +1,6 @@
 """Train the demo network on the parts that `synth` made.
 
-    python -m tools.demo_model.train --data /tmp/demo_data --minutes 80
+    python -m tools.demo_model.train --data DIR --minutes 80
 
 Worker processes of one thread each share the parameters. The schedule follows running minutes, so training always ends
 with its rate decayed, on a fast machine or a slow one; time spent stopped (SIGSTOP) does not count. `--resume` goes on

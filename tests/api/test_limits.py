@@ -104,8 +104,8 @@ def test_the_openai_client_is_told_that_a_file_is_too_large(strict: Server) -> N
 
 
 def too_long(speech: Path, container: str) -> bytes:
-    """30 s of speech, written to a pipe: that leaves no place for the length in flac, and no need for it in ogg."""
-    source = ["-stream_loop", "-1", "-i", str(speech), "-t", "30"]
+    """40 s of speech, written to a pipe: that leaves no place for the length in flac, and no need for it in ogg."""
+    source = ["-stream_loop", "-1", "-i", str(speech), "-t", "40"]
     command = ["ffmpeg", "-v", "error", *source, "-f", container, "pipe:1"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 

@@ -57,7 +57,7 @@ def test_bare_samples_that_look_like_a_file_are_still_samples(server: Server, sa
     """A beginning that ffmpeg would take for another format, and an odd byte at the end."""
     phrase = samples[: 2 * 16_000 * 2]
     text = asr(server, phrase, encode="false").text
-    assert text
+    assert len(text.split()) > 1
     for beginning in (b"ID3\x04", b"OggS"):
         assert asr(server, beginning + phrase + b"\x01", encode="false").text == text
 

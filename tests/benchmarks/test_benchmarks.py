@@ -35,7 +35,7 @@ def test_random_weights_speak_as_fast_as_people_and_in_words(tmp_path: Path) -> 
     recognizer = NativeRecognizer(path, tmp_path, Backend(torch.device("cpu"), "fp32"))
     (hypothesis,) = recognizer.recognize([sample.waveform(CALIBRATION_S * 16_000)])
     assert len(hypothesis.tokens) == pytest.approx(CHARACTERS_PER_S * CALIBRATION_S, rel=0.1)
-    assert 2 < len(hypothesis.text) / len(hypothesis.text.split()) < 40
+    assert 2 < len(hypothesis.text) / len(hypothesis.text.split()) < 20
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Any media file → blocks of 16 kHz mono samples, through ffprobe and ffmpeg from PATH.
+"""Any media file → blocks of 16 kHz mono samples, through ffprobe and ffmpeg from PATH unless it holds just these.
 
 Recordings come from strangers. So no protocol but `file` is allowed, and no demuxer that opens anything but the file
 it is given (playlists, image sequences, devices); threads and allocations are bounded, and so is the sound decoded.
@@ -13,19 +13,19 @@ import math
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asr_core.audio.wav import SAMPLE_BYTES, plain_samples, read_blocks
 from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing
 from asr_core.types import SAMPLE_RATE, Pcm
 
 logger = logging.getLogger(__name__)
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
-SAMPLE_BYTES = 2
 
 DEMUXERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,gxf,iff,ilbc,ircam,ivr,loas,"
@@ -83,7 +83,14 @@ async def decode(
         FfmpegMissing: there is no ffmpeg or ffprobe.
         AsrError: ffmpeg was killed.
     """
-    if _size_of(path) >= PROBED_FROM:
+    size = _size_of(path)
+    if samples := plain_samples(path):
+        if len(samples) > max_seconds * SAMPLE_RATE * SAMPLE_BYTES:
+            raise _too_long(max_seconds)
+        async with aclosing(read_blocks(path, samples, block_samples)) as blocks:
+            yield blocks
+        return
+    if size >= PROBED_FROM:
         duration = await probe(path)
         if duration is not None and duration > max_seconds:
             raise _too_long(max_seconds)

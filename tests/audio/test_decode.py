@@ -395,11 +395,11 @@ def test_ffmpeg_killed_by_someone_else_is_the_server_s_error(long_recording: Pat
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])
 def test_without_ffmpeg_the_server_s_owner_learns_what_to_install(
-    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    missing: str, long_recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for program in {"ffmpeg", "ffprobe"} - {missing}:
         (tmp_path / program).symlink_to(str(shutil.which(program)))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("asr_core.audio.decode.PROBED_FROM", 0)
     with pytest.raises(FfmpegMissing, match=f"{missing}.*install ffmpeg"):
-        decoded(SPEECH_FILE)
+        decoded(long_recording)

@@ -1,0 +1,57 @@
+"""WAV files that already hold what ffmpeg would make of them.
+
+Voice assistants and dictation programs send these. Starting ffmpeg costs more than recognising three seconds of speech.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import numpy as np
+
+from asr_core.types import SAMPLE_RATE, Pcm
+
+SAMPLE_BYTES = 2
+FORM = struct.pack("<HHIIHH", 1, 1, SAMPLE_RATE, SAMPLE_RATE * SAMPLE_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES)
+"""Integer PCM, one channel, rate, bytes a second, bytes a frame, bits a sample."""
+EDGE = 4096
+"""Bytes in front of and behind the samples that are looked at; files with more there are for ffmpeg."""
+
+
+def plain_samples(path: Path) -> range | None:
+    """Which bytes of the file are samples: 16 kHz, mono, int16. None for all else, and for whatever is odd in it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        samples = _samples(file.read(EDGE))
+        if samples is None or samples.stop > size or size - samples.stop > EDGE:
+            return None
+        file.seek(samples.stop)
+        more = b"data" in file.read()
+    return None if more else samples
+
+
+def _samples(head: bytes) -> range | None:
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    at, form = 12, b""
+    while at + 8 <= len(head):
+        name, size = struct.unpack_from("<4sI", head, at)
+        at += 8
+        if name == b"data":
+            return range(at, at + size) if form == FORM and size > 0 and size % SAMPLE_BYTES == 0 else None
+        if name == b"fmt ":
+            form = head[at : at + size]
+        at += size + size % 2
+    return None
+
+
+async def read_blocks(path: Path, samples: range, block_samples: int) -> AsyncGenerator[Pcm, None]:
+    """Read-only blocks of `block_samples`, the last one shorter but never empty."""
+    with path.open("rb") as file:
+        file.seek(samples.start)
+        left = len(samples)
+        while block := file.read(min(left, block_samples * SAMPLE_BYTES)):
+            left -= len(block)
+            yield np.frombuffer(block, dtype="<i2")

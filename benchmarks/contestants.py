@@ -1,66 +1,121 @@
 """Who runs: the eager baseline, our network in each precision, and exported graphs where their runtimes are installed.
 
-Each is a function from waveforms of one length to log-probabilities. All of them use the same weights and threads.
+All of them turn waveforms into log-probabilities with the same weights and threads. Each has a process of its own: the
+thread pools of several runtimes in one process hold each other up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from asr_core.cli import sample
 from asr_core.errors import PrecisionUnsupported
-from asr_core.model.cpu import available_cores
+from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.linear import bf16_is_native
-from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.model.recognizer import load_recognizer
 from benchmarks import eager
-
-Contestant = Callable[[Sequence[Tensor]], object]
+from benchmarks.model import load_eager
 
 BASELINE = "eager fp32"
 PRECISIONS = ("fp32", "bf16", "int8")
 
+Network = Callable[[Tensor], object]
+"""From equally long waveforms [B, S] to log-probabilities."""
 
-def ours(path: Path) -> dict[str, Recognizer]:
-    """Our network in every precision that this CPU has."""
-    found = {}
+
+class Contestant:
+    """A network that `build` makes in a new process."""
+
+    def __init__(self, build: Callable[[], Network]) -> None:
+        self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self._process.submit(_build, build).result()
+
+    def run(self, batch: int, samples: int) -> None:
+        """Compute for a batch of sample recordings."""
+        self._process.submit(_run, batch, samples).result()
+
+    def close(self) -> None:
+        self._process.shutdown()
+
+
+_built: list[Network] = []  # in a contestant's process: its network
+
+
+def _build(build: Callable[[], Network]) -> None:
+    torch.set_num_threads(available_cores())
+    _built.append(build())
+
+
+@torch.inference_mode()
+def _run(batch: int, samples: int) -> None:
+    _built[0](sample.waveform(samples).expand(batch, -1))
+
+
+@contextmanager
+def contestants(checkpoint: Path, folder: Path) -> Iterator[dict[str, Contestant]]:
+    """All who can run on this machine, by name."""
+    builds: dict[str, Callable[[], Network]] = {BASELINE: partial(_eager, checkpoint)}
+    builds |= {f"ours {precision}": partial(_ours, checkpoint, precision) for precision in available_precisions()}
+    builds |= _exported(checkpoint, folder)
+    with ExitStack() as stack:
+        everybody = {}
+        for name, build in builds.items():
+            everybody[name] = Contestant(build)
+            stack.callback(everybody[name].close)
+        yield everybody
+
+
+def available_precisions() -> list[str]:
+    """What this CPU can compute in, fp32 first."""
+    found = []
     for precision in PRECISIONS:
         try:
-            found[precision] = load_recognizer(str(path), precision=precision, device="cpu")
+            choose_precision(precision, torch.device("cpu"))
         except PrecisionUnsupported as error:
             print(f"  {error}")
+        else:
+            found.append(precision)
     return found
 
 
-def eager_contestant(network: eager.EagerCTC) -> Contestant:
-    @torch.inference_mode()
-    def run(waves: Sequence[Tensor]) -> Tensor:
-        log_probs: Tensor = network(torch.stack(list(waves)), torch.tensor([len(wave) for wave in waves]))[0]
-        return log_probs
-
-    return run
+def _eager(checkpoint: Path) -> Network:
+    network = load_eager(checkpoint)
+    return lambda waves: network(waves, _lengths(waves))
 
 
-def exported(network: eager.EagerCTC, folder: Path) -> dict[str, Contestant]:
+def _ours(checkpoint: Path, precision: str) -> Network:
+    recognizer = load_recognizer(str(checkpoint), precision=precision, device="cpu")
+    return lambda waves: recognizer.log_probs(list(waves))
+
+
+def _exported(checkpoint: Path, folder: Path) -> dict[str, Callable[[], Network]]:
     """ONNX Runtime and OpenVINO on the baseline's graph, as far as they are installed."""
     runtimes = [name for name in ("onnxruntime", "openvino") if find_spec(name)]
     if not runtimes or not find_spec("onnx"):
         print("  ONNX Runtime and OpenVINO are not installed (dependency group `bench`): left out")
         return {}
+    network = load_eager(checkpoint)
     graph = export(network, folder / "encoder.onnx")
-    contestants: dict[str, Callable[[Tensor], object]] = {}
+    after = partial(_after_features, network.preprocessor)
+    builds: dict[str, Callable[[], Network]] = {}
     if "onnxruntime" in runtimes:
-        contestants["ONNX Runtime fp32"] = _onnxruntime(graph)
-        contestants["ONNX Runtime int8"] = _onnxruntime(quantized(graph))
+        builds["ONNX Runtime fp32"] = partial(after, partial(_onnxruntime, graph))
+        builds["ONNX Runtime int8"] = partial(after, partial(_onnxruntime, quantized(graph)))
     if "openvino" in runtimes:
-        contestants["OpenVINO fp32"] = _openvino(graph, "f32")
+        builds["OpenVINO fp32"] = partial(after, partial(_openvino, graph, "f32"))
         if bf16_is_native():
-            contestants["OpenVINO bf16"] = _openvino(graph, "bf16")
-    return {name: _after_features(network.preprocessor, run) for name, run in contestants.items()}
+            builds["OpenVINO bf16"] = partial(after, partial(_openvino, graph, "bf16"))
+    return builds
 
 
 class _Unpadded(nn.Module):
@@ -127,10 +182,10 @@ def _openvino(graph: Path, precision: str) -> Callable[[Tensor], object]:
     return lambda mel: request.infer({"mel": mel.numpy()})
 
 
-def _after_features(preprocessor: eager.Preprocessor, run: Callable[[Tensor], object]) -> Contestant:
-    @torch.inference_mode()
-    def whole(waves: Sequence[Tensor]) -> object:
-        mel, _ = preprocessor(torch.stack(list(waves)), torch.tensor([len(wave) for wave in waves]))
-        return run(mel)
+def _after_features(preprocessor: eager.Preprocessor, build: Callable[[], Callable[[Tensor], object]]) -> Network:
+    run = build()
+    return lambda waves: run(preprocessor(waves, _lengths(waves))[0])
 
-    return whole
+
+def _lengths(waves: Tensor) -> Tensor:
+    return torch.full((waves.shape[0],), waves.shape[1])

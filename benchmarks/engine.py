@@ -20,8 +20,8 @@ from asr_core.model.recognizer import NativeRecognizer, Recognizer, load_recogni
 from asr_core.settings import Settings
 from asr_core.types import SAMPLE_RATE, VadOptions
 from benchmarks import memory
-from benchmarks.contestants import BASELINE, PRECISIONS, Contestant, eager_contestant, exported, ours
-from benchmarks.model import CHARACTERS_PER_S, load_eager, random_rnnt, rnnt_blank_bias
+from benchmarks.contestants import BASELINE, PRECISIONS, available_precisions, contestants
+from benchmarks.model import CHARACTERS_PER_S, random_rnnt, rnnt_blank_bias
 from benchmarks.timing import Finding, in_turns
 
 LENGTHS_S, BATCHES = (2, 5, 20), (1, 4)
@@ -50,17 +50,14 @@ class Case:
     def name(self) -> str:
         return f"{self.batch} × {self.seconds} s"
 
-    def waves(self) -> list[torch.Tensor]:
-        return [sample.waveform(self.seconds * SAMPLE_RATE)] * self.batch
-
 
 def run(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf, list[Finding]]]:
     """Measure, and give what has been found as it is found; `budget_s` of time for each comparison."""
-    recognizers = ours(checkpoint)
-    yield from speed(checkpoint, recognizers, folder, budget_s)
+    yield from speed(checkpoint, folder, budget_s)
+    precisions = available_precisions()
+    recognizers = {name: load_recognizer(str(checkpoint), precision=name, device="cpu") for name in precisions}
     yield {}, accuracy(recognizers)
     yield {}, vad_share(recognizers["int8" if "int8" in recognizers else "fp32"], budget_s)
-    precisions = list(recognizers)
     del recognizers
     yield {}, rnnt_overhead(checkpoint, precisions, folder, budget_s)
     if memory.is_measurable():
@@ -68,20 +65,15 @@ def run(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf, 
             yield {}, memory.findings(checkpoint, precision)
 
 
-def speed(
-    checkpoint: Path, recognizers: dict[str, Recognizer], folder: Path, budget_s: float
-) -> Iterator[tuple[Rtf, list[Finding]]]:
+def speed(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf, list[Finding]]]:
     """Everybody in turns, case by case."""
-    network = load_eager(checkpoint)
-    contestants: dict[str, Contestant] = {BASELINE: eager_contestant(network)}
-    contestants |= {f"ours {precision}": recognizer.log_probs for precision, recognizer in recognizers.items()}
-    contestants |= exported(network, folder)
-    for seconds, batch in product(LENGTHS_S, BATCHES):
-        case = Case(batch, seconds)
-        work = {name: partial(contestant, case.waves()) for name, contestant in contestants.items()}
-        times = in_turns(work, budget_s)
-        rtf = {name: min(seconds_each) / (batch * seconds) for name, seconds_each in times.items()}
-        yield {case.name: rtf}, ratios(case, rtf)
+    with contestants(checkpoint, folder) as everybody:
+        for seconds, batch in product(LENGTHS_S, BATCHES):
+            work = {name: partial(who.run, batch, seconds * SAMPLE_RATE) for name, who in everybody.items()}
+            times = in_turns(work, budget_s)
+            case = Case(batch, seconds)
+            rtf = {name: min(seconds_each) / (batch * seconds) for name, seconds_each in times.items()}
+            yield {case.name: rtf}, ratios(case, rtf)
 
 
 def ratios(case: Case, rtf: dict[str, float]) -> list[Finding]:
@@ -102,7 +94,7 @@ def ratios(case: Case, rtf: dict[str, float]) -> list[Finding]:
 
 def accuracy(recognizers: dict[str, Recognizer]) -> list[Finding]:
     """How far the log-probabilities of the sample recording are from those in fp32."""
-    waves = Case(1, CHUNK_S).waves()
+    waves = [_chunk()]
     (exact,) = recognizers["fp32"].log_probs(waves)
     found = []
     for precision in [p for p in recognizers if p != "fp32"]:
@@ -144,7 +136,7 @@ def vad_share(recognizer: Recognizer, budget_s: float) -> list[Finding]:
             segmenter.push(pcm[start : start + BLOCK_SAMPLES])
         segmenter.flush()
 
-    times = in_turns({"vad": segment, "model": partial(recognizer.recognize, Case(1, CHUNK_S).waves())}, budget_s)
+    times = in_turns({"vad": segment, "model": partial(recognizer.recognize, [_chunk()])}, budget_s)
     share = (min(times["vad"]) / VAD_S) / (min(times["model"]) / CHUNK_S)
     what = f"speech detection, of the {recognizer.precision} model's time"
     return [Finding(what, 100 * share, "%", at_most=VAD_SHARE if recognizer.precision == "int8" else None)]
@@ -155,7 +147,7 @@ def rnnt_overhead(like: Path, precisions: list[str], folder: Path, budget_s: flo
     real = like.with_name("v3_rnnt.ckpt")
     path = real if real.exists() else random_rnnt(like, folder)
     bias = 0.0 if path == real else None
-    waves, found = Case(1, CHUNK_S).waves(), []
+    waves, found = [_chunk()], []
     for precision in precisions:
         recognizer = load_recognizer(str(path), precision=precision, device="cpu")
         assert isinstance(recognizer, NativeRecognizer)
@@ -173,3 +165,7 @@ def rnnt_overhead(like: Path, precisions: list[str], folder: Path, budget_s: flo
         found.append(Finding(what, 100 * overhead, "%", at_most=RNNT_OVERHEAD))
         found.append(Finding(f"v3_rnnt in {precision}: labels a second of sound", labels / CHUNK_S, ""))
     return found
+
+
+def _chunk() -> torch.Tensor:
+    return sample.waveform(CHUNK_S * SAMPLE_RATE)

@@ -26,6 +26,7 @@ SILENCE_LOG = float(np.log(MEL_FLOOR))
 ACTIVE_DB = 40.0  # below the loudest frame: where an utterance begins and ends
 KIND_SHARES = {"festival": 0.48, "espeak": 0.15, "variants": 0.37}
 RARE_SHARE = 0.03  # of the utterances heard
+TEMPO_SHARE, TEMPOS = 0.5, (0.88, 1.14)  # of the utterances; how many times faster they are then
 MOST_UTTERANCES = 16  # in a window, before the voices come round again
 NOISE_COLOURS = (0.0, 0.0, 0.5, 1.0, 1.0, 1.5, 2.0)
 NOISE_SECONDS = 60
@@ -118,13 +119,16 @@ class Mixer:
             # Speech spans are cut close to the words, so windows begin and end anywhere in the silence.
             first = int(rng.integers(0, utterance.lead + 1))
             last = len(utterance.frames) - int(rng.integers(0, utterance.trail + 1))
-            if last - first > frames - at:
+            tempo = rng.uniform(*TEMPOS) if rng.random() < TEMPO_SHARE else 1.0
+            length = int((last - first) / tempo)
+            if length > frames - at:
                 misses += 1
                 continue
-            mel[at : at + last - first] = utterance.frames[first:last]
-            mel[at : at + last - first] += rng.uniform(-3, 3) * NEPERS_PER_DB
+            spoken = utterance.frames[first:last]
+            mel[at : at + length] = spoken if tempo == 1.0 else at_tempo(spoken, length)
+            mel[at : at + length] += rng.uniform(-3, 3) * NEPERS_PER_DB
             labels.append(utterance.label)
-            at += last - first + int(rng.choice([rng.integers(10, 60), rng.integers(20, 200)]))
+            at += length + int(rng.choice([rng.integers(10, 60), rng.integers(20, 200)]))
         return mel, " ".join(labels)
 
     def with_noise(self, mel: Frames, rng: np.random.Generator) -> Frames:
@@ -137,6 +141,16 @@ class Mixer:
         level = float(np.log(speech + 1e-12)) - rng.uniform(5, 35) * NEPERS_PER_DB
         noisy: Frames = np.log(power + np.exp(bank[start : start + len(mel)] + level))
         return noisy
+
+
+def at_tempo(frames: NDArray[np.float16], length: int) -> Frames:
+    """Stretched or shortened to `length` frames at the same pitch, by linear interpolation of the log-mels."""
+    position = np.linspace(0, len(frames) - 1, length)
+    before = position.astype(np.intp)
+    after = np.minimum(before + 1, len(frames) - 1)
+    share = (position - before).astype(np.float32)[:, None]
+    stretched: Frames = frames[before] * (1 - share) + frames[after] * share
+    return stretched
 
 
 def equaliser(mels: int, rng: np.random.Generator) -> Frames:

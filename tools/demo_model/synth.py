@@ -1,6 +1,6 @@
 """Speech for the sentences, kept as log-mels.
 
-    python -m tools.demo_model.synth --data DIR --parts 44
+    python -m tools.demo_model.synth --data DIR --parts 88
 
 The training set is defined by its parts: part N holds SENTENCES_PER_PART sentences of seed N, spoken by the voice kinds
 in SHARES. More parts extend the set without changing the ones that are there.
@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--first", type=int, default=1000, help="seed of the first part")
-    parser.add_argument("--parts", type=int, default=44)
+    parser.add_argument("--parts", type=int, default=88)
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     folder = arguments.data / "parts"

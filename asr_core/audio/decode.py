@@ -12,6 +12,8 @@ import logging
 import math
 import os
 import re
+import resource
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
@@ -37,8 +39,16 @@ DEMUXERS = (
 MAX_ALLOCATION = 512 << 20
 """Bytes in one piece: enough for the index of a day of video, not for a cover picture of gigapixels."""
 
-ESTIMATED = frozenset({"aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "truehd"})
-"""Streams without a header: their duration is ffprobe's guess from the first frames, which silence makes absurd."""
+MAX_MEMORY = 1 << 30
+"""Bytes of address space for ffmpeg, on Linux: a header of kilobytes may claim an index of gigabytes."""
+
+FILTERS = f"aformat=s16:{SAMPLE_RATE}:mono,aresample=async=1:first_pts=0"
+"""What we want, with silence where the recording's clock says that there is no sound; a gap then costs little."""
+
+GUESSED = b"Estimating duration from bitrate"
+"""ffprobe's warning that a header does not tell the length. The first frames may be silence, and the guess absurd."""
+SPLICED = frozenset({"mpeg", "mpegts"})
+"""Broadcast formats, whose clock may jump within a file: their length is not what lies between its ends."""
 
 PROBED_FROM = 2**20
 """Bytes from which a header is first asked for the length: to start ffprobe takes as long as to decode less."""
@@ -56,13 +66,15 @@ async def probe(path: Path) -> float | None:
     """
     _size_of(path)
     entries = ("-select_streams", "a:0", "-show_entries", "stream=codec_type,duration:format=format_name,duration")
-    async with _started("ffprobe", *_input_options(path), *entries, "-of", "json") as tool:
+    async with _started("ffprobe", "-v", "warning", *_input_options(path), *entries, "-of", "json") as tool:
         report = await tool.stdout.read()
         if await tool.wait() != 0:
             raise BadAudio(f"The file is not a recording that can be decoded: {tool.complaint(path)}")
     found = json.loads(report)
     if not found.get("streams"):
         raise BadAudio("The file has no audio stream.")
+    if tool.said(GUESSED) or found["format"].get("format_name") in SPLICED:
+        return None
     return _duration(found["streams"][0], found["format"])
 
 
@@ -94,9 +106,9 @@ async def decode(
         duration = await probe(path)
         if duration is not None and duration > max_seconds:
             raise _too_long(max_seconds)
-    output = ("-map", "0:a:0", "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "s16le", "pipe:1")
-    streams = ("-vn", "-sn", "-dn")
-    async with _started("ffmpeg", "-nostdin", *streams, *_input_options(path), "-filter_threads", "1", *output) as tool:
+    before = ("-v", "error", "-nostdin", "-vn", "-sn", "-dn")
+    after = ("-filter_threads", "1", "-map", "0:a:0", "-af", FILTERS, "-f", "s16le", "pipe:1")
+    async with _started("ffmpeg", *before, *_input_options(path), *after) as tool:
         yield _Blocks(tool, path, block_samples, max_seconds)
 
 
@@ -132,6 +144,10 @@ class _Tool:
         await self._listener
         await self._process.wait()
 
+    def said(self, words: bytes) -> bool:
+        """Whether its last messages hold these words."""
+        return words in self._messages
+
     def complaint(self, path: Path) -> str:
         """Its last error message, without our names and addresses; empty if it had none."""
         text = self._messages.replace(os.fsencode(path.absolute()), b"").decode(errors="replace")
@@ -157,9 +173,16 @@ async def _started(program: str, *arguments: str) -> AsyncIterator[_Tool]:
         raise FfmpegMissing(f"{program} is not on PATH: install ffmpeg (Debian: apt-get install ffmpeg).") from error
     tool = _Tool(process)
     try:
+        _limit_memory(process.pid)
         yield tool
     finally:
         await asyncio.shield(asyncio.create_task(tool.stop()))  # a second cancellation does not interrupt it
+
+
+def _limit_memory(pid: int) -> None:
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
 
 
 class _Blocks(AsyncIterator[Pcm]):
@@ -214,15 +237,13 @@ def _size_of(path: Path) -> int:
 def _input_options(path: Path) -> tuple[str, ...]:
     """Read `path` and nothing else; behind `file:`, an absolute path is neither an option nor a protocol."""
     return (
-        *("-hide_banner", "-v", "error", "-max_alloc", str(MAX_ALLOCATION), "-threads", "1"),
+        *("-hide_banner", "-max_alloc", str(MAX_ALLOCATION), "-threads", "1"),
         *("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS),
         *("-i", f"file:{path.absolute()}"),
     )
 
 
 def _duration(stream: dict[str, Any], container: dict[str, Any]) -> float | None:
-    if container.get("format_name") in ESTIMATED:
-        return None
     try:
         seconds = float(stream.get("duration") or container["duration"])
     except (KeyError, ValueError):

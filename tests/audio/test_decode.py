@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +129,18 @@ def test_probe_does_not_take_a_guess_for_a_duration(tmp_path: Path) -> None:
     assert probed(tmp_path / "l.webm") is None
 
 
+def test_probe_does_not_believe_a_clock_that_jumps_nor_an_mp3_without_a_header(tmp_path: Path) -> None:
+    for index in range(2):
+        part = tmp_path / f"{index}.ts"
+        ffmpeg("-i", SPEECH_FILE, "-c:a", "mp2", "-output_ts_offset", str(50_000 * index), "-f", "mpegts", part)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "0.ts").read_bytes() + (tmp_path / "1.ts").read_bytes())
+    assert probed(joined) is None
+    assert sum(map(len, decoded(joined))) == pytest.approx(2 * len(speech()), rel=0.01)
+    ffmpeg("-i", SPEECH_FILE, "-write_xing", "0", tmp_path / "bare.mp3")
+    assert probed(tmp_path / "bare.mp3") is None
+
+
 def _video_without_sound(path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64:rate=5:duration=1", "-f", "matroska", path)
 
@@ -204,6 +218,33 @@ def test_a_file_s_name_is_only_a_name(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     shutil.copy(SPEECH_FILE, tmp_path / name)
     assert sum(map(len, decoded(Path(name)))) == len(speech())
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_sound_that_begins_later_than_the_picture_stays_where_it_is(name: str, tmp_path: Path) -> None:
+    picture, tone = ("-f", "lavfi", "-i", "color=s=64x64:d=6:r=5"), ("-f", "lavfi", "-i", "sine=d=1")
+    ffmpeg(*picture, "-itsoffset", "4", *tone, "-map", "0:v", "-map", "1:a", "-c:v", "mpeg4", tmp_path / name)
+    loud = np.flatnonzero(np.abs(np.concatenate(decoded(tmp_path / name))) > 500) / SAMPLE_RATE
+    assert loud[0] == pytest.approx(4.0, abs=0.1)
+    assert loud[-1] == pytest.approx(5.0, abs=0.1)
+
+
+def test_a_hole_in_a_recording_is_silence_of_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "call.webm"
+    ffmpeg("-f", "lavfi", "-i", "sine=d=6", "-af", "aselect='lt(t,1)+gte(t,5)'", "-c:a", "libopus", path)
+    sound = np.concatenate(decoded(path))
+    assert len(sound) / SAMPLE_RATE == pytest.approx(6.0, abs=0.1)
+    assert not np.any(np.abs(sound[2 * SAMPLE_RATE : 4 * SAMPLE_RATE]) > 500)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot limit another process")
+def test_the_decoder_cannot_take_more_memory_than_it_needs(long_recording: Path) -> None:
+    async def limits() -> tuple[int, int]:
+        async with decode(long_recording, max_seconds=DAY) as blocks:
+            await anext(blocks)
+            return resource.prlimit(children()[0].pid, resource.RLIMIT_AS)
+
+    assert asyncio.run(limits()) == (1 << 30, 1 << 30)
 
 
 def test_what_is_too_long_by_its_header_is_refused_before_decoding(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import collections
 import ctypes
 import mmap
+import re
 import sys
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +31,9 @@ _PICKLE_ALLOWED: list[Any] = [
     *(DictConfig, ListConfig, ContainerMetadata, Metadata, AnyNode),
     *(typing.Any, dict, list, int, collections.defaultdict),
 ]
+
+# `${name:argument}`, which OmegaConf would evaluate: `oc.env`, for one, reads the environment.
+_RESOLVER = re.compile(r"\$\{.*:")
 
 # Bookkeeping that upstream stores beside the weights; the network needs none of it.
 _NOT_WEIGHTS = ("num_batches_tracked", "pos_enc.pe")
@@ -213,7 +218,10 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _state_dict(document: dict[str, Any], path: Path) -> dict[str, Tensor]:
     state = document.get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout is torch.strided
+        for name, tensor in state.items()
+    ):
         raise CheckpointError(f"{path.name} is not a GigaAM checkpoint: it has no state_dict of tensors.")
     return dict(state)
 
@@ -237,12 +245,25 @@ def _tokenizer_path(checkpoint: Path) -> Path:
 
 def _plain(cfg: Any, path: Path) -> dict[str, Any]:
     try:
+        if isinstance(cfg, DictConfig) and any(map(_RESOLVER.search, _strings(OmegaConf.to_container(cfg)))):
+            raise CheckpointError(f"{path.name}: its configuration asks for more than is in it.")
         plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
     except OmegaConfBaseException as error:
         raise CheckpointError(f"{path.name}: its configuration cannot be resolved.") from error
     if not isinstance(plain, dict):
         raise CheckpointError(f"{path.name} is not a GigaAM checkpoint: its cfg is a {type(plain).__name__}.")
     return {str(key): value for key, value in plain.items()}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in nested dicts and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _strings(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
 
 
 def _validated(cfg: dict[str, Any], path: Path) -> ModelConfig:

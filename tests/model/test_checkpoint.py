@@ -44,6 +44,22 @@ def test_a_hostile_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     assert trace.exists(), "the trap must work, or the test proves nothing"
 
 
+def test_a_configuration_does_not_get_to_read_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "secret")
+    cfg = OmegaConf.create(configuration("v3_ctc") | {"model_name": "${oc.env:API_KEY}"})
+    assert cfg.model_name == "secret", "OmegaConf must do that by itself, or the test proves nothing"
+    torch.save({"cfg": cfg, "state_dict": {}}, tmp_path / "curious.ckpt")
+    with pytest.raises(CheckpointError, match=r"curious\.ckpt"):
+        read_checkpoint(tmp_path / "curious.ckpt", tmp_path)
+
+
+@pytest.mark.parametrize("state", [{1: torch.ones(2)}, {"head.bias": torch.ones(2).to_sparse()}], ids=["key", "sparse"])
+def test_weights_of_an_unusual_kind_are_refused(state: dict[Any, torch.Tensor], tmp_path: Path) -> None:
+    torch.save({"cfg": configuration("v3_ctc"), "state_dict": state}, tmp_path / "odd.ckpt")
+    with pytest.raises(CheckpointError, match="no state_dict of tensors"):
+        read_checkpoint(tmp_path / "odd.ckpt", tmp_path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no weights file nowhere\.ckpt"):
         read_checkpoint(tmp_path / "nowhere.ckpt", tmp_path)

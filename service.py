@@ -9,10 +9,13 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.utils.analytics import usage_stats
 from prometheus_client import REGISTRY
 
@@ -21,6 +24,8 @@ from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
 from asr_core.api.backend import Backend
 from asr_core.api.guard import Guard
+from asr_core.api.task_store import TaskStore
+from asr_core.api.tasks import Tasks
 from asr_core.logs import configure_logging
 from asr_core.metrics import Metrics
 from asr_core.settings import Settings
@@ -33,7 +38,8 @@ usage_stats.do_not_track.cache_clear()
 settings = Settings()
 app = create_app()
 
-DAY_S = 86_400
+HOUR_S = 3_600
+DAY_S = 24 * HOUR_S
 """BentoML's own request timeout, which cannot be switched off: a recording takes as long as it takes."""
 
 IMAGE_PYTHON = "3.12"
@@ -68,14 +74,21 @@ class GigaamAsr:
 
     def __init__(self) -> None:
         from asr_core.engine.engine import Engine  # noqa: PLC0415 - torch belongs to the worker alone
+        from asr_core.engine.stages import Spans  # noqa: PLC0415
 
         configure_logging(settings.log_level, as_json=settings.log_json)
-        self._engine = Engine(settings)
+        tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
+        self._engine = Engine(settings, stages=partial(Spans, tracer))
         metrics = Metrics(REGISTRY)
         metrics.watch(self._engine)
         self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), int(time.time()))
         app.state.backend = self._backend
-        app.state.native = native.NativeMethods(self.transcribe.local, self.transcribe_stream.local)
+        # Beside the uploads: on a disk volume in the image, shared by replicas.
+        store = TaskStore(Path(gettempdir()) / f"asr-tasks-{os.getuid()}", settings.task_retention_hours * HOUR_S)
+        app.state.tasks = self._tasks = Tasks(self._backend, store)
+        app.state.native = native.NativeMethods(
+            self.transcribe.local, self.transcribe_stream.local, self.transcribe_task.local
+        )
 
     @bentoml.on_deployment
     @staticmethod
@@ -89,6 +102,7 @@ class GigaamAsr:
     @bentoml.on_shutdown
     async def stop(self) -> None:
         await self._engine.stop()
+        await self._tasks.stop()
 
     @bentoml.api
     async def transcribe(self, file: Path) -> dict[str, Any]:
@@ -101,6 +115,11 @@ class GigaamAsr:
         async with aclosing(native.transcribe_stream(self._backend, file)) as lines:
             async for line in lines:
                 yield line
+
+    @bentoml.task
+    async def transcribe_task(self, file: Path) -> dict[str, Any]:
+        """The same as `transcribe`; `submit` returns at once, and the transcript is fetched later."""
+        return await native.transcribe(self._backend, file)
 
 
 GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

@@ -18,13 +18,16 @@ import bentoml
 import httpx
 from bentoml.exceptions import BentoMLException
 
-from asr_core.errors import AsrError, BadRequest, Busy, Unauthorized, UploadTooLarge
+from asr_core.errors import AsrError, BadRequest, Busy, NotFound, Unauthorized, UploadTooLarge
 
 DAY_S = 86_400.0
 """A recording takes as long as it takes; this is how long the client waits for the next byte."""
 
-ERRORS: dict[int, type[AsrError]] = {400: BadRequest, 401: Unauthorized, 413: UploadTooLarge, 503: Busy}
+ERRORS: dict[int, type[AsrError]] = {400: BadRequest, 401: Unauthorized, 404: NotFound, 413: UploadTooLarge, 503: Busy}
 """What the server's statuses mean; any other is an AsrError."""
+
+BUSY_CODES = frozenset({"busy", "queue_full", "model_not_ready"})
+"""What the server's error lines call the same."""
 
 
 class Unreachable(Busy):
@@ -34,13 +37,17 @@ class Unreachable(Busy):
 class Client:
     """The server at `url`. For one thread at a time: BentoML's client closes all its files after each call.
 
-    Every method raises BadRequest, Unauthorized, UploadTooLarge, Busy (Unreachable among them) or AsrError.
+    Every method raises BadRequest, Unauthorized, NotFound, UploadTooLarge, Busy (Unreachable among them) or AsrError.
     """
 
     def __init__(self, url: str, api_key: str = "") -> None:
         with _our_errors(url):
             # Without a token BentoML would send the one of its own cloud; its waiting for readiness is a busy loop.
             self._bento = bentoml.SyncHTTPClient(url, token=api_key, timeout=DAY_S, server_ready_timeout=0)
+            # Its `submit` closes the files that it sent by a name that only its file manager knows them by.
+            self._bento._opened_files = self._bento._file_manager._opened_files
+            # A folder for files among the answers. We get none, and whoever is killed would leave it behind.
+            self._bento._temp_dir.cleanup()
         self._url = url
 
     def __enter__(self) -> Client:
@@ -54,13 +61,33 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._bento.close()
-        self._bento._temp_dir.cleanup()  # which BentoML leaves to the garbage collector, and its warning
 
     def transcribe(self, recording: Path) -> dict[str, Any]:
         """The transcript in OpenAI's `verbose_json`, with segments and words."""
         with _our_errors(self._url):
             answer: dict[str, Any] = self._bento.call("transcribe", file=recording)
             return answer
+
+    def submit(self, recording: Path) -> str:
+        """Have the recording transcribed without waiting for it; returns the task's id, good for any client."""
+        with _our_errors(self._url):
+            return str(self._bento.transcribe_task.submit(file=recording).id)
+
+    def status(self, task_id: str) -> str:
+        """`in_progress`, `completed`, `failed` or `canceled`. NotFound once its result is no longer kept."""
+        with _our_errors(self._url):
+            return str(self._bento.transcribe_task.get_status(task_id).value)
+
+    def result(self, task_id: str) -> dict[str, Any]:
+        """What `transcribe` would have returned or raised; BadRequest while the task is in progress."""
+        with _our_errors(self._url):
+            answer: dict[str, Any] = self._bento.transcribe_task.get(task_id)
+            return answer
+
+    def cancel(self, task_id: str) -> None:
+        """End a task, unless it has ended already."""
+        with _our_errors(self._url):
+            self._bento.transcribe_task.cancel(task_id)
 
     def stream(self, recording: Path) -> Iterator[dict[str, Any]]:
         """The transcript as it is recognised: events `{"type": "segment", …}`, the last one `{"type": "done", …}`.
@@ -70,7 +97,7 @@ class Client:
         with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording)) as pieces:
             for event in json_lines(pieces):
                 if event["type"] == "error":
-                    raise AsrError(event["error"]["message"])
+                    raise _told(event["error"])
                 yield event
                 if event["type"] == "done":
                     return
@@ -78,7 +105,10 @@ class Client:
 
 
 def json_lines(pieces: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The objects of an NDJSON stream that arrives in pieces of any size; a last line without its end is dropped."""
+    """The objects of an NDJSON stream that arrives in pieces of any size.
+
+    Blank lines only keep the connection alive; a last line without its end is dropped.
+    """
     rest = ""
     for piece in pieces:
         *lines, rest = (rest + piece).split("\n")
@@ -96,9 +126,16 @@ def _our_errors(url: str) -> Iterator[None]:
         raise Unreachable(f"{url} cannot be reached: {str(error) or type(error).__name__}.") from error
 
 
+def _told(error: dict[str, Any]) -> AsrError:
+    """What the last line of a stream says, which has the body of an error answer and not its status."""
+    if error["type"] == "invalid_request_error":
+        return BadRequest(error["message"], error["param"])
+    return (Busy if error["code"] in BUSY_CODES else AsrError)(error["message"])
+
+
 def _message(body: str) -> str:
-    """The sentence in an error answer of OpenAI's shape; of any other the beginning."""
+    """The sentence in an error answer of OpenAI's shape, which BentoML may put words before; else the beginning."""
     try:
-        return str(json.loads(body)["error"]["message"])
+        return str(json.loads(body[body.find("{") :])["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return body[:200]

@@ -49,6 +49,10 @@ class NotFound(AsrError):
     """No such path or object."""
 
 
+class TaskLost(AsrError):
+    """The server was stopped before a task had come to its end."""
+
+
 class Busy(AsrError):
     """Try again later: nothing is wrong with the request."""
 

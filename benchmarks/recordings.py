@@ -30,5 +30,12 @@ def mp3(folder: Path, seconds: float, quality: tuple[str, ...] = MUSIC_QUALITY) 
     return Recording(path, seconds)
 
 
+def wav(folder: Path, seconds: float) -> Recording:
+    """The same as plain 16 kHz samples: what dictation programs and voice assistants send."""
+    path = folder / f"{seconds:g}s.wav"
+    _ffmpeg("-stream_loop", "-1", "-i", str(sample.RECORDING), "-t", f"{seconds:g}", "-c", "copy", str(path))
+    return Recording(path, seconds)
+
+
 def _ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-y", "-v", "error", *arguments], check=True, stdin=subprocess.DEVNULL, timeout=300)

@@ -21,7 +21,7 @@ from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.settings import Settings
 from asr_core.types import VadOptions
 from benchmarks import memory
-from benchmarks.recordings import SPEECH_QUALITY, Recording, mp3
+from benchmarks.recordings import SPEECH_QUALITY, Recording, mp3, wav
 from benchmarks.server import Server, StreamedJob, running
 from benchmarks.timing import Finding, in_turns, seconds_of
 
@@ -49,7 +49,8 @@ def run(checkpoint: Path, folder: Path, precision: str) -> Iterator[list[Finding
             server.transcribe(note)  # the first one sets buffers up
         yield from long_recording(server, note, own, folder)
         yield end_to_end(server, own, mp3(folder, 1800))
-        yield small_clips(server, mp3(folder, CLIP_S), mp3(folder, CLIENTS * CLIPS_EACH * CLIP_S))
+        for form in (wav, mp3):
+            yield small_clips(server, form(folder, CLIP_S), form(folder, CLIENTS * CLIPS_EACH * CLIP_S))
 
 
 class OwnCompute:
@@ -171,7 +172,7 @@ def small_clips(server: Server, clip: Recording, long: Recording) -> list[Findin
 
     times = in_turns({"clips": together, "long": lambda: server.transcribe(long)}, 0, at_least=ROUNDS + 1)
     ratio = min(times["long"]) / min(times["clips"])
-    what = f"{CLIENTS} clients with {clip.seconds:g} s clips"
+    what = f"{CLIENTS} clients with {clip.seconds:g} s clips, {clip.path.suffix[1:]}"
     return [
         Finding(f"throughput of {what} / of one long file", ratio, at_least=CLIPS_THROUGHPUT),
         Finding(f"{what}, seconds of sound a second", long.seconds / min(times["clips"])),

@@ -13,12 +13,13 @@ from starlette.exceptions import HTTPException
 from asr_core.api import bazarr, native, transcription
 from asr_core.api.backend import Backend
 from asr_core.api.problems import handle
+from asr_core.api.tasks import Submission, Tasks, description
 from asr_core.errors import AsrError, NotFound
 from asr_core.web import page_routes
 
 
 def create_app() -> FastAPI:
-    """The HTTP API. The process that serves sets `state.backend` and `state.native` before the first request."""
+    """The HTTP API. The process that serves sets `state.backend`, `.native` and `.tasks` before the first request."""
     app = FastAPI(title="GigaAM ASR server", openapi_url=None)
     # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given, so there
     # is no authority of a visitor's that a stranger's page could borrow.
@@ -47,7 +48,13 @@ def _check_key_in_url(request: Request) -> None:
     _backend(request).keys.check(bazarr.as_bearer(request.headers.get("authorization")))
 
 
+def _tasks(request: Request) -> Tasks:
+    tasks: Tasks = request.app.state.tasks
+    return tasks
+
+
 Server = Annotated[Backend, Depends(_backend)]
+ServerTasks = Annotated[Tasks, Depends(_tasks)]
 Answer = dict[str, Any]
 
 openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
@@ -84,12 +91,42 @@ def _model(name: str, server: Backend) -> Answer:
 
 @native_routes.post("/transcribe", response_class=Response)
 async def transcribe(server: Server, request: Request) -> Response:
-    return native.answer(server, request.app.state.native)
+    return native.answer(server, request.app.state.native.transcribe)
 
 
 @native_routes.post("/transcribe_stream", response_class=Response)
 async def transcribe_stream(server: Server, request: Request) -> Response:
     return native.stream_answer(server, request.app.state.native)
+
+
+@native_routes.post("/transcribe_task", response_class=Response)
+async def transcribe_task(server: Server, request: Request) -> Response:
+    return native.answer(server, request.app.state.native.transcribe_task)
+
+
+@native_routes.post("/transcribe_task/submit", response_class=Response)
+async def submit_task(server: Server, tasks: ServerTasks) -> Response:
+    return Submission(server, tasks)
+
+
+@native_routes.get("/transcribe_task/status")
+async def task_status(tasks: ServerTasks, task_id: str = "") -> Answer:
+    return description(await tasks.find(task_id))
+
+
+@native_routes.get("/transcribe_task/get", response_class=Response)
+async def task_result(tasks: ServerTasks, task_id: str = "") -> Response:
+    return await tasks.answer(task_id)
+
+
+@native_routes.put("/transcribe_task/cancel")
+async def cancel_task(tasks: ServerTasks, task_id: str = "") -> Answer:
+    return description(await tasks.cancel(task_id))
+
+
+@native_routes.post("/transcribe_task/retry")
+async def retry_task() -> Answer:
+    raise NotFound("Recordings are not kept: submit it again.")
 
 
 @bazarr_routes.post("/asr", response_class=Response)

@@ -21,7 +21,7 @@ from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
 from asr_core.api.form import bad_request
 from asr_core.api.native import segment_with_words
-from asr_core.api.upload import Upload
+from asr_core.api.upload import Upload, no_fields
 from asr_core.text.formats import LANGUAGE, RenderOptions, render
 from asr_core.types import SAMPLE_RATE, JobOptions, Transcript
 
@@ -72,9 +72,10 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     async def work(upload: Upload, send: Send) -> Response:
         async with backend.job(upload.path, JobOptions(backend.settings.vad)) as job:
             transcript = await job.transcript()
-        return _rendered(transcript, query)
+        with job.stages.running("render"):
+            return _rendered(transcript, query)
 
-    return AnswerToUpload(backend, work, wanted=_nothing, file_field=FILE_FIELD, prefix=query.prefix)
+    return AnswerToUpload(backend, work, wanted=no_fields, file_field=FILE_FIELD, prefix=query.prefix)
 
 
 def detection(backend: Backend) -> Response:
@@ -86,7 +87,7 @@ def detection(backend: Backend) -> Response:
     async def work(upload: Upload, send: Send) -> Response:
         return JSONResponse({"detected_language": LANGUAGE, "language_code": LANGUAGE_CODE, "confidence": 1.0})
 
-    return AnswerToUpload(backend, work, wanted=_nothing, file_field=FILE_FIELD)
+    return AnswerToUpload(backend, work, wanted=no_fields, file_field=FILE_FIELD)
 
 
 def as_bearer(authorization: str | None) -> str | None:
@@ -118,8 +119,3 @@ def _whisper_result(transcript: Transcript, *, word_timestamps: bool) -> dict[st
         for segment in segments:
             del segment["words"]
     return {"text": transcript.text, "segments": segments, "language": LANGUAGE_CODE}
-
-
-def _nothing(field_name: str) -> bool:
-    """There are no fields besides the recording."""
-    return False

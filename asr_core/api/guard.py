@@ -26,6 +26,9 @@ DRAIN_S = 30.0
 STALL_S = 60.0
 """How long a client may leave its socket full before it is taken for gone."""
 
+_OURS = ("/v1/", "/transcribe_task/")
+"""Beginnings of paths that are answered by us even where there is no route."""
+
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 """Asked for every few seconds by machines: logged at DEBUG."""
@@ -74,7 +77,7 @@ class Guard:
                 raise
 
     def _is_ours(self, scope: Scope) -> bool:
-        if scope["path"].startswith("/v1/"):
+        if scope["path"].startswith(_OURS):
             return True
         return any(route.matches(scope)[0] is not Match.NONE for route in self._ours.routes)
 

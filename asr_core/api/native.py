@@ -22,12 +22,14 @@ from starlette.types import Send
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
 from asr_core.api.problems import answer_to
-from asr_core.api.upload import Upload
+from asr_core.api.stream import PING_S, LiveStream
+from asr_core.api.upload import Upload, no_fields
 from asr_core.text.formats import RenderOptions, verbose_transcription
 from asr_core.types import JobOptions, Segment, Transcript
 
-_EVERYTHING = RenderOptions(word_timestamps=True)
-_HEADERS = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+EVERYTHING = RenderOptions(word_timestamps=True)
+_NDJSON = "application/x-ndjson"
+_BLANK = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +38,26 @@ class NativeMethods:
 
     transcribe: Callable[[Path], Awaitable[dict[str, Any]]]
     transcribe_stream: Callable[[Path], AsyncGenerator[str, None]]
+    transcribe_task: Callable[[Path], Awaitable[dict[str, Any]]]
 
 
 async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
     """The transcript as OpenAI's `verbose_json`, with segments and words."""
     async with backend.job(path, JobOptions(backend.settings.vad)) as job:
-        return verbose_transcription(await job.transcript(), _EVERYTHING)
+        transcript = await job.transcript()
+    with job.stages.running("render"):
+        return verbose_transcription(transcript, EVERYTHING)
 
 
 async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str, None]:
-    """The transcript as lines, each a JSON object.
+    """The transcript as lines, each a JSON object; a blank one says that the recording can be worked on.
 
     `{"type": "segment", …}` for each segment, with its words, as it is recognised; then `{"type": "done", "text", …}`.
     """
     segments: list[Segment] = []
     started = perf_counter()
     async with backend.job(path, JobOptions(backend.settings.vad)) as job:
+        yield _BLANK
         async for segment in job:
             if not segments:
                 backend.metrics.first_delta_seconds.observe(perf_counter() - started)
@@ -61,13 +67,13 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
     yield _line({"type": "done", **verbose_transcription(transcript, RenderOptions(segment_timestamps=False))})
 
 
-def answer(backend: Backend, methods: NativeMethods) -> Response:
-    """The answer to POST /transcribe."""
+def answer(backend: Backend, method: Callable[[Path], Awaitable[dict[str, Any]]]) -> Response:
+    """The answer to POST /transcribe, or to /transcribe_task by who waits for it."""
 
     async def work(upload: Upload, send: Send) -> Response:
-        return JSONResponse(await methods.transcribe(upload.path))
+        return JSONResponse(await method(upload.path))
 
-    return AnswerToUpload(backend, work, wanted=_nothing)
+    return AnswerToUpload(backend, work, wanted=no_fields)
 
 
 def stream_answer(backend: Backend, methods: NativeMethods) -> Response:
@@ -79,27 +85,26 @@ def stream_answer(backend: Backend, methods: NativeMethods) -> Response:
         if failure:
             backend.metrics.failed(failure)
 
-    return AnswerToUpload(backend, work, wanted=_nothing)
+    return AnswerToUpload(backend, work, wanted=no_fields)
 
 
-async def _send_lines(lines: AsyncGenerator[str, None], send: Send) -> Exception | None:
-    """Send a response of `lines`. What goes wrong before the first is raised; what does later is the last line.
+async def _send_lines(lines: AsyncGenerator[str, None], send: Send, *, ping_s: float = PING_S) -> Exception | None:
+    """Send a response of `lines`, with blank ones where there is nothing to send.
 
-    The latter is returned as well.
+    What goes wrong before the first is raised; what does later is the last line, and returned as well.
     """
-    line: str | None = await anext(lines)
+    await anext(lines)  # a blank one, such as the stream begins with
+    stream = LiveStream(send, _NDJSON, _BLANK.encode(), ping_s=ping_s)
     failure: Exception | None = None
-    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     try:
-        while line is not None:
-            await send({"type": "http.response.body", "body": line.encode(), "more_body": True})
-            line = await anext(lines, None)
+        async with stream:
+            async for line in lines:
+                await stream.write(line.encode())
     except ClientDisconnect:
         raise
     except Exception as exc:
         failure = exc
-    last = _line({"type": "error", **answer_to(failure).body}) if failure else ""
-    await send({"type": "http.response.body", "body": last.encode(), "more_body": False})
+    await stream.finish(_line({"type": "error", **answer_to(failure).body}).encode() if failure else b"")
     return failure
 
 
@@ -110,10 +115,5 @@ def _line(value: dict[str, Any]) -> str:
 
 def segment_with_words(segment: Segment) -> dict[str, Any]:
     """OpenAI's verbose segment, and in it its `words`."""
-    alone = verbose_transcription(Transcript((segment,), segment.end_s), _EVERYTHING)
+    alone = verbose_transcription(Transcript((segment,), segment.end_s), EVERYTHING)
     return {**alone["segments"][0], "words": alone["words"]}
-
-
-def _nothing(field_name: str) -> bool:
-    """There are no fields besides the file."""
-    return False

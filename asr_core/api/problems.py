@@ -19,6 +19,7 @@ from asr_core.errors import (
     ModelNotReady,
     NotFound,
     QueueFull,
+    TaskLost,
     Unauthorized,
     UnknownModel,
     UploadStalled,
@@ -56,6 +57,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     QueueFull: Problem(503, "server_error", "queue_full", _RETRY),
     ModelNotReady: Problem(503, "server_error", "model_not_ready", _RETRY),
     FfmpegMissing: Problem(500, "server_error", "ffmpeg_missing", _NO_RETRY),
+    TaskLost: Problem(500, "server_error", "task_lost", _NO_RETRY),
     AsrError: Problem(500, "server_error", "internal_error", _NO_RETRY),
     Exception: Problem(500, "server_error", "internal_error", _NO_RETRY),
 }

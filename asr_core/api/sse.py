@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from starlette.types import Send
 
+from asr_core.api.stream import PING_S, LiveStream
 from asr_core.text.formats import delta_text, logprob_entries, to_json
 from asr_core.types import Segment, Transcript
 
-PING_S = 15.0
-"""Longest silence: a comment keeps proxies from giving up on a stream that waits for its turn."""
+MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": ping\n\n"
-
-HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 def frame(event: Mapping[str, Any]) -> bytes:
@@ -43,48 +36,11 @@ def done_event(transcript: Transcript, *, logprobs: bool) -> dict[str, Any]:
     return event | {"logprobs": [entry for segment in transcript.segments for entry in logprob_entries(segment)]}
 
 
-class EventStream:
-    """A response of events over one ASGI `send`.
-
-    Entering sends the headers and a comment; until the block is left, a comment follows whenever nothing else was
-    sent for `ping_s` seconds. `finish` ends the response, after the block.
-    """
+class EventStream(LiveStream):
+    """A response of events, kept alive by comments. It ends with `DONE`, or with the frame of an error."""
 
     def __init__(self, send: Send, *, ping_s: float = PING_S) -> None:
-        self.started = False
-        self._send_message = send
-        self._ping_s = ping_s
-        self._lock = asyncio.Lock()
-        self._sent_at = 0.0
-        self._pings: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self.started = True
-        await self._send_message({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        await self._write(COMMENT)
-        self._pings = asyncio.create_task(self._keep_alive())
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        assert self._pings is not None
-        self._pings.cancel()
-        await asyncio.gather(self._pings, return_exceptions=True)
+        super().__init__(send, MEDIA_TYPE, COMMENT, ping_s=ping_s)
 
     async def event(self, event: Mapping[str, Any]) -> None:
-        await self._write(frame(event))
-
-    async def finish(self, last: bytes) -> None:
-        """Send `last` (`DONE`, or the frame of an error) and end the response."""
-        await self._write(last, more_body=False)
-
-    async def _keep_alive(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._sent_at + self._ping_s - loop.time())
-            if loop.time() - self._sent_at >= self._ping_s:
-                await self._write(COMMENT)
-
-    async def _write(self, data: bytes, *, more_body: bool = True) -> None:
-        async with self._lock:
-            await self._send_message({"type": "http.response.body", "body": data, "more_body": more_body})
-        self._sent_at = asyncio.get_running_loop().time()
+        await self.write(frame(event))

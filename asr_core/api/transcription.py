@@ -39,7 +39,8 @@ def answer(backend: Backend) -> Response:
 async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Response:
     async with backend.job(path, form.job_options(backend.settings.vad)) as job:
         transcript = await job.transcript()
-    rendered = render(transcript, form.response_format, form.render_options)
+    with job.stages.running("render"):
+        rendered = render(transcript, form.response_format, form.render_options)
     return Response(rendered.body, media_type=rendered.media_type)
 
 

@@ -83,6 +83,11 @@ async def receive_upload(
         await run_in_threadpool(file.close)
 
 
+def no_fields(field_name: str) -> bool:
+    """What is `wanted` of a form that has no fields besides the file."""
+    return False
+
+
 class FormDecoder:
     """Incremental multipart/form-data decoder without IO: `feed` it pieces, take the file's bytes out as they come."""
 

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import ComputeThread, Load
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
+from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelError, ModelNotReady, QueueFull
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer, load_recognizer
@@ -61,8 +62,9 @@ class _Analysis:
 class Engine:
     """Transcribes recordings, several at a time. Belongs to the event loop that starts it."""
 
-    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+    def __init__(self, settings: Settings, load: Load | None = None, stages: Callable[[], Stages] = NoStages) -> None:
         self._settings = settings
+        self._stages = stages
         self._policy = ChunkPolicy.from_seconds(
             min_duration=settings.vad_min_duration,
             max_duration=settings.vad_max_duration,
@@ -129,7 +131,7 @@ class Engine:
             raise ModelNotReady(f"The model is not ready: {self._compute.detail}")
         if len(self._jobs) >= self._settings.max_queue:
             raise QueueFull(f"The server has {len(self._jobs)} recordings in hand and takes no more. Try again later.")
-        job = Job()
+        job = Job(self._stages())
         self._jobs.add(job)
         self._scheduler.add(job)
         feeder = asyncio.create_task(self._feed(job, path, options or JobOptions(self._settings.vad)))
@@ -146,11 +148,16 @@ class Engine:
         """Decode the recording and have it cut into chunks, no further ahead than the job may be."""
         segmenter = Segmenter(self._compute.vad, self._policy, options.vad)
         try:
-            async with decode(path, max_seconds=self._settings.max_audio_seconds) as blocks:
-                async for block, is_last in _marking_last(blocks):
+            async with AsyncExitStack() as scope:
+                with job.stages.running("decode"):
+                    decoding = decode(path, max_seconds=self._settings.max_audio_seconds)
+                    blocks = await scope.enter_async_context(decoding)
+                async for block, is_last in _marking_last(_each_a_stage(blocks, job)):
                     job.start()
                     job.samples += len(block)
-                    await job.make_room(await self._analyse(job, segmenter, block, is_last))
+                    with job.stages.running("vad"):
+                        n_chunks = await self._analyse(job, segmenter, block, is_last)
+                    await job.make_room(n_chunks)
             await job.finish()
         except Exception as error:
             if not isinstance(error, AsrError):
@@ -171,7 +178,7 @@ class Engine:
         log.info("Ready: %s", self.status)
         while True:
             self._work.clear()
-            while self._analyses:
+            for _ in range(len(self._analyses)):  # not those that come meanwhile: silence could go on for ever
                 await self._run_analysis(self._analyses.popleft())
             if batch := self._scheduler.next_batch():
                 self._end_wait(batch)
@@ -196,19 +203,26 @@ class Engine:
 
     def _end_wait(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
         now = time.perf_counter()
-        self.wait_s += sum(now - job.queued_at.popleft() for job, _ in batch)
+        for job, _ in batch:
+            waited = now - job.queued_at.popleft()
+            job.stages.over("queue", waited)
+            self.wait_s += waited
         self.n_waited += len(batch)
 
     async def _run_batch(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
         begin = time.perf_counter()
         try:
-            hypotheses = await self._compute.run(partial(self._compute.recognize, [chunk for _, chunk in batch]))
+            with ExitStack() as stages:
+                for job, _ in batch:
+                    stages.enter_context(job.stages.running("model"))
+                hypotheses = await self._compute.run(partial(self._compute.recognize, [chunk for _, chunk in batch]))
+            heard = list(zip(batch, hypotheses, strict=True))
         except Exception:
             log.exception("The model failed on a batch of %d", len(batch))
             await self._run_one_by_one(batch)
             return
         self.compute_s += time.perf_counter() - begin
-        for (job, chunk), hypothesis in zip(batch, hypotheses, strict=True):
+        for (job, chunk), hypothesis in heard:
             self._deliver(job, chunk, hypothesis)
 
     async def _run_one_by_one(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
@@ -221,8 +235,23 @@ class Engine:
 
     def _deliver(self, job: Job, chunk: Chunk, hypothesis: Hypothesis) -> None:
         self.audio_s += chunk.span.end_s - chunk.span.start_s
-        if job in self._jobs:
+        if job not in self._jobs:
+            return
+        try:
             job.deliver(segments(chunk, hypothesis, job.n_segments))
+        except Exception:
+            log.exception("What the model heard could not be written down")
+            job.fail(ModelError("The model failed on this recording."))
+
+
+async def _each_a_stage(blocks: AsyncIterator[Pcm], job: Job) -> AsyncIterator[Pcm]:
+    """The blocks; waiting for one is decoding it, as far as the job can tell."""
+    while True:
+        with job.stages.running("decode"):
+            block = await anext(blocks, None)
+        if block is None:
+            return
+        yield block
 
 
 async def _marking_last(blocks: AsyncIterator[Pcm]) -> AsyncIterator[tuple[Pcm, bool]]:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
+from asr_core.engine.stages import Stages
 from asr_core.types import SAMPLE_RATE, Segment, Transcript
 
 BACKLOG = 4
@@ -15,7 +16,9 @@ BACKLOG = 4
 class Job:
     """Segments in order, as they are recognised: iterate over it once. Belongs to the engine's event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Stages) -> None:
+        self.stages = stages
+        """Told of what is done for the job, and when."""
         self.samples = 0
         """Decoded so far."""
         self.n_segments = 0

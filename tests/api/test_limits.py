@@ -13,6 +13,8 @@ import openai
 import pytest
 from bentoml.exceptions import BentoMLException
 
+from asr_core.client import Client
+from asr_core.errors import BadRequest
 from tests.conftest import Server, bentoml_client, running_server, wait_until
 
 # Raised by libraries that bentoml uses, when its client is first imported.
@@ -53,6 +55,12 @@ def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_
         ("GET", "/v1/models/demo"),
         ("POST", "/transcribe"),
         ("POST", "/transcribe_stream"),
+        ("POST", "/transcribe_task"),
+        ("POST", "/transcribe_task/submit"),
+        ("GET", "/transcribe_task/status"),
+        ("GET", "/transcribe_task/get"),
+        ("PUT", "/transcribe_task/cancel"),
+        ("POST", "/transcribe_task/retry"),
     ],
 )
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
@@ -134,6 +142,15 @@ def test_an_error_after_the_first_byte_is_the_last_event(strict: Server, speech:
     *_, last = response.text.strip().split("\n\n")
     assert json.loads(last.removeprefix("data: "))["error"]["param"] == "file"
     assert "[DONE]" not in response.text
+    strict.wait_until_clean()
+
+
+def test_an_error_after_the_first_line_has_its_kind_in_our_client_too(
+    strict: Server, speech: Path, tmp_path: Path
+) -> None:
+    (path := tmp_path / "long.flac").write_bytes(too_long(speech, "flac"))
+    with Client(strict.url, KEY) as ours, pytest.raises(BadRequest, match="30 s"):
+        list(ours.stream(path))
     strict.wait_until_clean()
 
 

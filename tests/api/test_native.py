@@ -16,6 +16,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.types import Message
 
 from asr_core.api.native import _send_lines
+from asr_core.client import json_lines
 from asr_core.errors import BadAudio
 from tests.conftest import Server, bentoml_client
 
@@ -43,7 +44,7 @@ def test_transcribe_returns_the_transcript_with_segments_and_words(
 def test_transcribe_stream_yields_json_lines_and_last_the_whole_text(
     client: bentoml.SyncHTTPClient, speech: Path, spoken_text: str
 ) -> None:
-    *segments, done = [json.loads(line) for line in "".join(client.transcribe_stream(file=speech)).splitlines()]
+    *segments, done = json_lines(client.transcribe_stream(file=speech))
     assert {segment["type"] for segment in segments} == {"segment"}
     assert len(segments) > 1
     assert " ".join(segment["text"] for segment in segments) == spoken_text
@@ -69,25 +70,56 @@ def test_a_bad_recording_is_a_bad_request(client: bentoml.SyncHTTPClient, tmp_pa
 
 def test_an_error_after_the_first_line_is_the_last_line() -> None:
     """And the generator, which holds the slot, is closed before the response ends."""
-    sent: list[Message] = []
     closed = False
 
     async def lines() -> AsyncGenerator[str, None]:
         nonlocal closed
         try:
+            yield "\n"
             yield '{"type": "segment"}\n'
             raise BadAudio("cut short")
         finally:
             closed = True
 
+    segment, error = json_lines(answer(lines()))
+    assert (segment["type"], error["type"]) == ("segment", "error")
+    assert error["error"]["param"] == "file"
+    assert closed
+
+
+def test_blank_lines_fill_the_silence_from_the_first_moment_on() -> None:
+    async def lines() -> AsyncGenerator[str, None]:
+        yield "\n"
+        for _ in range(2):
+            await asyncio.sleep(0.2)
+            yield '{"type": "segment"}\n'
+
+    first, *rest = answer(lines(), ping_s=0.02)
+    assert first == "\n"
+    assert rest.index('{"type": "segment"}\n') > 2
+    assert rest.count("\n") > 4
+    assert len(list(json_lines(rest))) == 2
+
+
+def test_no_blank_line_is_sent_while_there_is_text_to_send() -> None:
+    async def lines() -> AsyncGenerator[str, None]:
+        yield "\n"
+        for _ in range(50):
+            yield '{"type": "segment"}\n'
+
+    assert answer(lines()).count("\n") == 1
+
+
+def answer(lines: AsyncGenerator[str, None], *, ping_s: float = 15.0) -> list[str]:
+    """The pieces of the response that `lines` become."""
+    sent: list[Message] = []
+
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(_send_lines(lines(), send))
-    body = b"".join(message["body"] for message in sent[1:]).decode()
-    assert [json.loads(line)["type"] for line in body.splitlines()] == ["segment", "error"]
-    assert json.loads(body.splitlines()[1])["error"]["param"] == "file"
-    assert closed
+    asyncio.run(_send_lines(lines, send, ping_s=ping_s))
+    assert [message["more_body"] for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
+    return [message["body"].decode() for message in sent[1:]]
 
 
 @pytest.fixture
@@ -110,7 +142,9 @@ def visited() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-@pytest.mark.parametrize("route", ["/transcribe", "/transcribe_stream", "/v1/audio/transcriptions"])
+@pytest.mark.parametrize(
+    "route", ["/transcribe", "/transcribe_stream", "/transcribe_task/submit", "/v1/audio/transcriptions"]
+)
 def test_a_url_where_the_file_belongs_is_refused_and_never_fetched(
     server: Server, client: bentoml.SyncHTTPClient, visited: tuple[str, list[str]], route: str
 ) -> None:
@@ -133,13 +167,13 @@ def test_a_url_where_the_file_belongs_is_refused_and_never_fetched(
     assert paths == []
 
 
-def test_the_published_schema_is_of_these_two_methods(server: Server) -> None:
+def test_the_published_schema_is_of_these_methods(server: Server) -> None:
     routes = {route["route"]: route for route in server.get("/schema.json").json()["routes"]}
-    assert set(routes) == {"/transcribe", "/transcribe_stream"}
+    assert set(routes) == {"/transcribe", "/transcribe_stream", "/transcribe_task"}
     assert routes["/transcribe"]["input"]["properties"]["file"]["type"] == "file"
 
 
-@pytest.mark.parametrize("route", ["/transcribe", "/v1/audio/transcriptions"])
+@pytest.mark.parametrize("route", ["/transcribe", "/transcribe_task/submit", "/v1/audio/transcriptions"])
 def test_the_size_of_an_upload_is_not_the_size_of_the_memory_it_takes(server: Server, route: str) -> None:
     """300 MiB go by while the worker's memory is watched."""
     size, boundary = 300 * MIB, b"--b\r\n"

@@ -30,6 +30,7 @@ SECRET = "/srv/secret/path"
         (errors.QueueFull("m"), 503, None, "queue_full"),
         (errors.ModelNotReady("m"), 503, None, "model_not_ready"),
         (errors.FfmpegMissing("m"), 500, None, "ffmpeg_missing"),
+        (errors.TaskLost("m"), 500, None, "task_lost"),
         (errors.CheckpointError("m"), 500, None, "internal_error"),
         (HTTPException(404), 404, None, "unknown_url"),
         (HTTPException(405), 405, None, "method_not_allowed"),

@@ -21,8 +21,10 @@ events = st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=8) | st.
 
 
 @given(events, st.data())
-def test_lines_are_found_wherever_the_stream_is_cut(sent: list[dict[str, object]], data: st.DataObject) -> None:
-    stream = "".join(json.dumps(event) + "\n" for event in sent)
+def test_lines_are_found_wherever_the_stream_is_cut_and_blank_ones_skipped(
+    sent: list[dict[str, object]], data: st.DataObject
+) -> None:
+    stream = "".join(json.dumps(event) + "\n" * data.draw(st.integers(1, 3)) for event in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert list(json_lines(pieces)) == sent

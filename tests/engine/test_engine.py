@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import threading
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -24,7 +25,7 @@ from asr_core.errors import BadAudio, CheckpointError, ModelError, ModelNotReady
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.model.weights import DEMO
 from asr_core.settings import Settings
-from asr_core.types import SAMPLE_RATE, Hypothesis, Transcript
+from asr_core.types import SAMPLE_RATE, Hypothesis, Segment, Transcript
 
 SAMPLE = DEMO.with_name("speech.wav")
 SAMPLE_TEXT = DEMO.with_name("speech.txt").read_text(encoding="utf-8").strip()
@@ -74,9 +75,17 @@ def pcm() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def long_recording(pcm: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten minutes."""
-    path = tmp_path_factory.mktemp("long") / "long.wav"
-    return write(path, np.resize(np.concatenate([pcm, np.zeros(SAMPLE_RATE, np.int16)]), 600 * SAMPLE_RATE))
+    """Ten minutes that ffmpeg has to decode."""
+    folder = tmp_path_factory.mktemp("long")
+    plain = write(
+        folder / "long.wav", np.resize(np.concatenate([pcm, np.zeros(SAMPLE_RATE, np.int16)]), 600 * SAMPLE_RATE)
+    )
+    ffmpeg("-i", str(plain), str(folder / "long.flac"))
+    return folder / "long.flac"
+
+
+def ffmpeg(*arguments: str) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *arguments], check=True, timeout=60)
 
 
 def write(path: Path, pcm: np.ndarray) -> Path:
@@ -218,6 +227,43 @@ def test_a_short_recording_is_done_long_before_the_long_one_beside_it(
             return len(gate.batches) - n_before
 
     assert run(scenario) <= 2  # its own, and perhaps the next one's start before its result was looked at
+
+
+def test_hours_of_silence_do_not_keep_a_short_recording_from_the_model(pcm: np.ndarray, tmp_path: Path) -> None:
+    silence, short = tmp_path / "silence.flac", write(tmp_path / "short.wav", pcm[: 4 * SAMPLE_RATE])
+    ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=7200", str(silence))
+
+    async def scenario() -> int:
+        async with running() as engine:
+            silences = [asyncio.create_task(transcribe(engine, silence)) for _ in range(4)]
+            await until(lambda: engine.n_jobs == 4)
+            assert (await transcribe(engine, short)).text
+            still_running = sum(not task.done() for task in silences)
+            for task in silences:
+                task.cancel()
+            await asyncio.wait(silences)
+            return still_running
+
+    assert run(scenario) == 4
+
+
+def test_a_result_that_cannot_be_written_down_ends_its_job_alone(
+    pcm: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "short.wav", pcm[: 4 * SAMPLE_RATE])
+
+    def broken(*_: object) -> list[Segment]:
+        raise ZeroDivisionError
+
+    async def scenario() -> str:
+        async with running() as engine:
+            with monkeypatch.context() as patch:
+                patch.setattr("asr_core.engine.engine.segments", broken)
+                with pytest.raises(ModelError):
+                    await transcribe(engine, path)
+            return (await transcribe(engine, path)).text
+
+    assert run(scenario)
 
 
 async def drain(items: AsyncIterator[object]) -> None:

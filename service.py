@@ -24,6 +24,7 @@ from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
 from asr_core.api.backend import Backend
 from asr_core.api.guard import Guard
+from asr_core.api.spool import Spool
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
 from asr_core.logs import configure_logging
@@ -80,11 +81,12 @@ class GigaamAsr:
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
         self._engine = Engine(settings, stages=partial(Spans, tracer))
         metrics = Metrics(REGISTRY)
+        scratch = Path(gettempdir())  # a disk volume in the image, shared by replicas
+        spool = Spool(scratch, max_files=settings.max_queue, max_bytes=settings.max_upload_mb << 20)
         metrics.watch(self._engine)
-        self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), int(time.time()))
+        self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), spool, int(time.time()))
         app.state.backend = self._backend
-        # Beside the uploads: on a disk volume in the image, shared by replicas.
-        store = TaskStore(Path(gettempdir()) / f"asr-tasks-{os.getuid()}", settings.task_retention_hours * HOUR_S)
+        store = TaskStore(scratch / f"asr-tasks-{os.getuid()}", settings.task_retention_hours * HOUR_S)
         app.state.tasks = self._tasks = Tasks(self._backend, store)
         app.state.native = native.NativeMethods(
             self.transcribe.local, self.transcribe_stream.local, self.transcribe_task.local
@@ -103,6 +105,7 @@ class GigaamAsr:
     async def stop(self) -> None:
         await self._engine.stop()
         await self._tasks.stop()
+        self._backend.spool.close()
 
     @bentoml.api
     async def transcribe(self, file: Path) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Everything that can go wrong, as one tree. A message tells its reader what to do; it never holds a path of ours."""
+"""Everything that can go wrong, as one tree. A message tells its reader what to do; it holds a path of ours only where
+the server's owner has to put something there."""
 
 from __future__ import annotations
 
@@ -47,6 +48,10 @@ class Unauthorized(AsrError):
 
 class NotFound(AsrError):
     """No such path or object."""
+
+
+class StorageFull(AsrError):
+    """An upload found no room on the disk."""
 
 
 class TaskLost(AsrError):

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from asr_core.types import VadOptions
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -36,16 +36,16 @@ class Settings(BaseSettings):
     api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty: none needed")
     max_queue: int = Field(8, ge=1, description="jobs admitted at once, running or waiting")
     max_upload_mb: int = Field(2048, ge=1, description="largest request body, MiB")
-    max_audio_seconds: Positive = Field(36_000.0, description="longest recording")
+    max_audio_seconds: Seconds = Field(36_000.0, description="longest recording")
     task_retention_hours: float = Field(
         24.0, gt=0, allow_inf_nan=False, description="how long results of tasks are kept"
     )
     default_response_format: ResponseFormat = Field("json", description="when a request names none")
 
     vad_threshold: float = Field(0.25, gt=0, lt=1, description="speech probability above which a window is speech")
-    vad_min_duration: Positive = Field(15.0, description="a chunk this long ends at the next pause, s")
-    vad_max_duration: Positive = Field(22.0, description="a chunk is not joined beyond this, s")
-    vad_strict_limit: Positive = Field(30.0, description="no chunk is longer than this, s")
+    vad_min_duration: Seconds = Field(15.0, description="a chunk this long ends at the next pause, s")
+    vad_max_duration: Seconds = Field(22.0, description="a chunk is not joined beyond this, s")
+    vad_strict_limit: Seconds = Field(30.0, description="no chunk is longer than this, s")
     vad_new_chunk_threshold: float = Field(0.2, ge=0, allow_inf_nan=False, description="what counts as a pause, s")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")

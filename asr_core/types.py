@@ -57,6 +57,8 @@ class JobOptions:
     """What one transcription may choose for itself."""
 
     vad: VadOptions = field(default_factory=VadOptions)
+    keep_tokens: bool = False
+    """Whether segments come with their tokens: most of what a long transcript takes of memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,7 +72,7 @@ class Server:
     @property
     def leftovers(self) -> list[str]:
         """What requests have for the time that they last: uploads, ffmpeg processes, slots."""
-        uploads = [path.name for path in self.scratch.glob("asr-upload-*")]
+        uploads = [path.name for path in self.scratch.glob("asr-uploads-*/*")]
         children = [child.name() for child in self.worker.children(recursive=True)]
         return uploads + children + ["slot"] * int(self.metric("asr_open_jobs"))
 

@@ -41,7 +41,7 @@ class AnswerToUpload(Response):
         self._backend = backend
         self._work = work
         self._receive_upload = partial(
-            receive_upload, max_bytes=backend.max_bytes, wanted=wanted, file_field=file_field, prefix=prefix
+            receive_upload, spool=backend.spool, wanted=wanted, file_field=file_field, prefix=prefix
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,8 +21,8 @@ from asr_core.web import page_routes
 def create_app() -> FastAPI:
     """The HTTP API. The process that serves sets `state.backend`, `.native` and `.tasks` before the first request."""
     app = FastAPI(title="GigaAM ASR server", openapi_url=None)
-    # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given, so there
-    # is no authority of a visitor's that a stranger's page could borrow.
+    # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given. Without
+    # keys, any page that is open on a machine in the network may use the server, as may any program there.
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"]
     )

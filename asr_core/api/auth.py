@@ -24,10 +24,11 @@ class KeyRing:
         if not self._keys:
             return
         scheme, _, given = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
+        given = given.strip(" \t")  # not by Unicode's rules: a byte of a key in UTF-8 may be a space in latin-1
+        if scheme.lower() != "bearer" or not given:
             raise Unauthorized("This server wants an API key: send it as `Authorization: Bearer <key>`.")
         # Header values arrive decoded as latin-1; encoded the same way they are the client's bytes again.
-        secret = given.strip().encode("latin-1")
+        secret = given.encode("latin-1")
         matches = [hmac.compare_digest(secret, key) for key in self._keys]
         if not any(matches):
             raise Unauthorized("This API key is not one of the server's.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from asr_core.api.auth import KeyRing
+from asr_core.api.spool import Spool
 from asr_core.errors import ModelNotReady
 from asr_core.metrics import Metrics
 from asr_core.settings import Settings
@@ -17,6 +19,8 @@ from asr_core.types import JobOptions
 if TYPE_CHECKING:
     from asr_core.engine.engine import Engine
     from asr_core.engine.jobs import Job
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +31,21 @@ class Backend:
     engine: Engine
     metrics: Metrics
     keys: KeyRing
+    spool: Spool
     started_at: int
     """Unix time, s."""
-
-    @property
-    def max_bytes(self) -> int:
-        """Largest request body."""
-        return self.settings.max_upload_mb * 2**20
 
     def check_ready(self) -> None:
         """Raise ModelNotReady, before a client uploads a recording for nothing."""
         status = self.engine.status
         if not status.loaded:
             raise ModelNotReady(f"The model is not ready: {status.detail}.")
+
+    @staticmethod
+    async def render(job: Job, function: Callable[[], T]) -> T:
+        """What `function` makes of the job's transcript, in a thread: of ten hours it takes a while."""
+        with job.stages.running("render"):
+            return await asyncio.to_thread(function)
 
     @asynccontextmanager
     async def job(self, path: Path, options: JobOptions) -> AsyncIterator[Job]:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -72,8 +73,7 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     async def work(upload: Upload, send: Send) -> Response:
         async with backend.job(upload.path, JobOptions(backend.settings.vad)) as job:
             transcript = await job.transcript()
-        with job.stages.running("render"):
-            return _rendered(transcript, query)
+        return await backend.render(job, partial(_rendered, transcript, query))
 
     return AnswerToUpload(backend, work, wanted=no_fields, file_field=FILE_FIELD, prefix=query.prefix)
 

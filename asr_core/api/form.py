@@ -87,7 +87,10 @@ class TranscriptionForm(BaseModel):
 
     def job_options(self, vad: VadOptions) -> JobOptions:
         """Options of the job, on top of the server's own `vad`."""
-        return JobOptions(self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad)
+        return JobOptions(
+            self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
+            keep_tokens="logprobs" in self.include,
+        )
 
 
 def is_known(field_name: str) -> bool:
@@ -101,7 +104,7 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
     Lists may be bracketed (`include[]`), bare, repeated, comma-separated or all of it; an object is bracketed
     (`chunking_strategy[type]`) or JSON. Of a scalar given twice the last counts. An empty value is not given.
     """
-    values: dict[str, Any] = {"model": settings.model_name, "response_format": settings.default_response_format}
+    values: dict[str, Any] = {"response_format": settings.default_response_format}
     for field_name, text in fields:
         name, key = _split(field_name)
         value = text.strip()
@@ -115,10 +118,10 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
         else:
             values[name] = value
     try:
-        form = TranscriptionForm.model_validate(values)
+        form = TranscriptionForm.model_validate({"model": settings.model_name, **values})
     except ValidationError as exc:
         raise bad_request(exc) from exc
-    if not settings.accepts_model(form.model):
+    if "model" in values and not settings.accepts_model(form.model):
         raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
     return form
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -45,8 +46,7 @@ async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
     """The transcript as OpenAI's `verbose_json`, with segments and words."""
     async with backend.job(path, JobOptions(backend.settings.vad)) as job:
         transcript = await job.transcript()
-    with job.stages.running("render"):
-        return verbose_transcription(transcript, EVERYTHING)
+    return await backend.render(job, partial(verbose_transcription, transcript, EVERYTHING))
 
 
 async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str, None]:
@@ -63,8 +63,9 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
                 backend.metrics.first_delta_seconds.observe(perf_counter() - started)
             segments.append(segment)
             yield _line({"type": "segment", **segment_with_words(segment)})
-    transcript = Transcript(tuple(segments), job.duration_s)
-    yield _line({"type": "done", **verbose_transcription(transcript, RenderOptions(segment_timestamps=False))})
+    transcript, options = Transcript(tuple(segments), job.duration_s), RenderOptions(segment_timestamps=False)
+    whole = await backend.render(job, partial(verbose_transcription, transcript, options))
+    yield _line({"type": "done", **whole})
 
 
 def answer(backend: Backend, method: Callable[[Path], Awaitable[dict[str, Any]]]) -> Response:

@@ -19,6 +19,7 @@ from asr_core.errors import (
     ModelNotReady,
     NotFound,
     QueueFull,
+    StorageFull,
     TaskLost,
     Unauthorized,
     UnknownModel,
@@ -57,6 +58,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     QueueFull: Problem(503, "server_error", "queue_full", _RETRY),
     ModelNotReady: Problem(503, "server_error", "model_not_ready", _RETRY),
     FfmpegMissing: Problem(500, "server_error", "ffmpeg_missing", _NO_RETRY),
+    StorageFull: Problem(507, "server_error", "storage_full", _NO_RETRY),
     TaskLost: Problem(500, "server_error", "task_lost", _NO_RETRY),
     AsrError: Problem(500, "server_error", "internal_error", _NO_RETRY),
     Exception: Problem(500, "server_error", "internal_error", _NO_RETRY),
@@ -79,7 +81,7 @@ def answer_to(exc: Exception) -> ErrorAnswer:
     What is the server's fault is logged here, with its traceback.
     """
     problem = _find(exc)
-    if problem.status == 500:
+    if problem.status in {500, 507}:
         _log.error("request failed: %s", exc, exc_info=exc)
     headers = dict(problem.headers or {})
     if isinstance(exc, Busy):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from asr_core.errors import NotFound
+from asr_core.errors import AsrError, NotFound
 
 Status = Literal["in_progress", "completed", "failed", "canceled"]
 """As BentoML's client knows them."""
@@ -47,6 +47,8 @@ class TaskStore:
     def begin(self) -> RunningTask:
         """A task of this process's."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._directory.lstat().st_uid != os.getuid():
+            raise AsrError("The folder for tasks in TMPDIR is somebody else's: the server's owner must remove it.")
         self._sweep()
         return RunningTask(self._directory)
 

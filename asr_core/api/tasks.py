@@ -10,6 +10,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,7 @@ class Tasks:
                 async with scope, self._backend.job(path, JobOptions(self._backend.settings.vad)) as job:
                     admitted.set_result(None)
                     transcript = await job.transcript()
-                with job.stages.running("render"):
-                    answer = verbose_transcription(transcript, EVERYTHING)
+                answer = await self._backend.render(job, partial(verbose_transcription, transcript, EVERYTHING))
                 # Written here and not in a thread: there is no moment between having ended and being on disk.
                 task.finish("completed", 200, answer)
             except asyncio.CancelledError:
@@ -128,7 +128,7 @@ class Submission(Response):
         with self._backend.metrics.request():
             self._backend.check_ready()
             async with AsyncExitStack() as stack:
-                uploading = receive_upload(Request(scope, receive), max_bytes=self._backend.max_bytes, wanted=no_fields)
+                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=no_fields)
                 upload = await stack.enter_async_context(uploading)
                 task_id = await run_until_disconnect(self._tasks.start(upload.path, stack), receive)
         await JSONResponse({"task_id": task_id, "status": "in_progress"})(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -39,8 +40,7 @@ def answer(backend: Backend) -> Response:
 async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Response:
     async with backend.job(path, form.job_options(backend.settings.vad)) as job:
         transcript = await job.transcript()
-    with job.stages.running("render"):
-        rendered = render(transcript, form.response_format, form.render_options)
+    rendered = await backend.render(job, partial(render, transcript, form.response_format, form.render_options))
     return Response(rendered.body, media_type=rendered.media_type)
 
 
@@ -69,4 +69,5 @@ async def _send_transcript(backend: Backend, job: Job, stream: EventStream, star
             backend.metrics.first_delta_seconds.observe(perf_counter() - started)
         segments.append(segment)
         await stream.event(delta_event(segment, logprobs=logprobs))
-    await stream.event(done_event(Transcript(tuple(segments), job.duration_s), logprobs=logprobs))
+    transcript = Transcript(tuple(segments), job.duration_s)
+    await stream.event(await backend.render(job, partial(done_event, transcript, logprobs=logprobs)))

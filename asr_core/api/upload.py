@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,7 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
-from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
+from asr_core.api.spool import Spool
+from asr_core.errors import BadRequest, StorageFull, UploadStalled, UploadTooLarge
 
 FILE_FIELD = "file"
 """What OpenAI calls the part that is the recording."""
@@ -45,8 +47,8 @@ class Upload:
 @asynccontextmanager
 async def receive_upload(
     request: Request,
+    spool: Spool,
     *,
-    max_bytes: int,
     wanted: Callable[[str], bool],
     file_field: str = FILE_FIELD,
     prefix: bytes = b"",
@@ -54,33 +56,36 @@ async def receive_upload(
     """Read `request`'s body; its file is gone when the block is left, by whatever door.
 
     `wanted` says which text fields to keep; `prefix` is put before the recording, whose own header it may be. Raises
-    BadRequest, UploadTooLarge (as soon as it is known), UploadStalled, ClientDisconnect.
+    BadRequest, UploadTooLarge and QueueFull (as soon as it is known), UploadStalled, StorageFull, ClientDisconnect.
     """
     decoder = FormDecoder(_boundary(request.headers.get("content-type", ""), file_field), wanted, file_field)
     decoder.file_data += prefix
-    _refuse_announced(request.headers.get("content-length"), max_bytes)
-    file = NamedTemporaryFile(prefix="asr-upload-")  # noqa: SIM115 - closed below, in a thread
-
-    def write(data: bytes) -> None:
-        file.write(data)
-        file.flush()
-
-    try:
+    _refuse_announced(request.headers.get("content-length"), spool.max_bytes)
+    async with spool.file() as file:
         received, more = 0, True
         while more:
             piece, more = await _next_piece(request.receive)
             received += len(piece)
-            if received > max_bytes:
-                raise _too_large(max_bytes)
+            if received > spool.max_bytes:
+                raise _too_large(spool.max_bytes)
             decoder.feed(piece)
             if len(decoder.file_data) >= WRITE_BYTES:
-                await run_in_threadpool(write, decoder.take_file_data())
+                await run_in_threadpool(_write, file, decoder.take_file_data())
         fields = decoder.finish()
-        await run_in_threadpool(write, decoder.take_file_data())
+        await run_in_threadpool(_write, file, decoder.take_file_data())
         yield Upload(Path(file.name), fields)
-    finally:
-        # Freeing the blocks of a large file takes a file system a while.
-        await run_in_threadpool(file.close)
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    try:
+        file.write(data)
+        file.flush()
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        raise StorageFull(
+            "The server has no disk space left for uploads: its owner must make room in TMPDIR."
+        ) from error
 
 
 def no_fields(field_name: str) -> bool:

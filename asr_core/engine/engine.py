@@ -131,10 +131,11 @@ class Engine:
             raise ModelNotReady(f"The model is not ready: {self._compute.detail}")
         if len(self._jobs) >= self._settings.max_queue:
             raise QueueFull(f"The server has {len(self._jobs)} recordings in hand and takes no more. Try again later.")
-        job = Job(self._stages())
+        options = options or JobOptions(self._settings.vad)
+        job = Job(self._stages(), keep_tokens=options.keep_tokens)
         self._jobs.add(job)
         self._scheduler.add(job)
-        feeder = asyncio.create_task(self._feed(job, path, options or JobOptions(self._settings.vad)))
+        feeder = asyncio.create_task(self._feed(job, path, options))
         try:
             await job.started
             yield job

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from asr_core.engine.stages import Stages
 from asr_core.types import SAMPLE_RATE, Segment, Transcript
@@ -16,7 +17,7 @@ BACKLOG = 4
 class Job:
     """Segments in order, as they are recognised: iterate over it once. Belongs to the engine's event loop."""
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, stages: Stages, *, keep_tokens: bool = False) -> None:
         self.stages = stages
         """Told of what is done for the job, and when."""
         self.samples = 0
@@ -29,6 +30,7 @@ class Job:
         """Done when the first of the recording has been decoded, or has turned out not to be decodable."""
         self._results: asyncio.Queue[Sequence[Segment] | Exception | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(BACKLOG)
+        self._keep_tokens = keep_tokens
 
     @property
     def duration_s(self) -> float:
@@ -56,6 +58,8 @@ class Job:
     def deliver(self, segments: Sequence[Segment]) -> None:
         """Hand over one chunk's segments."""
         self.n_segments += len(segments)
+        if not self._keep_tokens:
+            segments = [replace(segment, tokens=()) for segment in segments]
         self._results.put_nowait(segments)
 
     async def finish(self) -> None:

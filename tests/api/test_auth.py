@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from asr_core.api.auth import KeyRing
 from asr_core.errors import Unauthorized
 
-RING = KeyRing([SecretStr("first-key"), SecretStr("второй")])
+RING = KeyRing([SecretStr("first-key"), SecretStr("второй"), SecretStr("успех")])
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer x", "Basic Zmlyc3Qta2V5"])
@@ -18,7 +18,13 @@ def test_without_keys_everybody_may_come_in(header: str | None) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer first-key", "bearer first-key", "Bearer  first-key ", "Bearer " + "второй".encode().decode("latin-1")],
+    [
+        "Bearer first-key",
+        "bearer first-key",
+        "Bearer  first-key ",
+        "Bearer " + "второй".encode().decode("latin-1"),
+        "Bearer " + "успех".encode().decode("latin-1"),  # its last byte is a space, by Unicode's rules
+    ],
 )
 def test_any_of_the_keys_opens(header: str) -> None:
     RING.check(header)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import subprocess
 import wave
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +21,7 @@ from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
 from asr_core.api.backend import Backend
 from asr_core.api.bazarr import as_bearer, parse_query
+from asr_core.api.spool import Spool
 from asr_core.engine.engine import Engine, EngineStatus
 from asr_core.errors import BadRequest
 from asr_core.metrics import Metrics
@@ -126,21 +128,22 @@ def test_nothing_is_left_behind(server: Server, samples: bytes) -> None:
     server.wait_until_clean()
 
 
-def locked_app() -> FastAPI:
+def locked_app(spool: Spool) -> FastAPI:
     """The application with a key, over an engine that is ready and never needed."""
     engine = cast(Engine, SimpleNamespace(status=EngineStatus("demo", loaded=True)))
     settings = Settings(_env_file=None, api_key=(SecretStr("open-sesame"),))
     app = create_app()
-    app.state.backend = Backend(settings, engine, Metrics(CollectorRegistry()), KeyRing(settings.api_key), 0)
+    app.state.backend = Backend(settings, engine, Metrics(CollectorRegistry()), KeyRing(settings.api_key), spool, 0)
     return app
 
 
 @pytest.mark.parametrize(("userinfo", "status"), [("", 401), ("open-sesame:wrong@", 401), ("any:open-sesame@", 200)])
-def test_the_key_can_be_part_of_the_url(userinfo: str, status: int) -> None:
+def test_the_key_can_be_part_of_the_url(userinfo: str, status: int, tmp_path: Path) -> None:
     """Bazarr has no field for a key."""
 
     async def request() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(locked_app())) as client:
+        with closing(Spool(tmp_path, max_files=1, max_bytes=1 << 20)) as spool:
+            client = httpx.AsyncClient(transport=httpx.ASGITransport(locked_app(spool)))
             return await client.post(f"http://{userinfo}server/detect-language", files={"audio_file": b"samples"})
 
     assert asyncio.run(request()).status_code == status

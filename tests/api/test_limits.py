@@ -186,7 +186,7 @@ def test_a_server_that_is_stopped_leaves_nothing_of_an_upload_under_way(strict: 
         wait_until(lambda: bool(strict.leftovers), "an upload under way")
         strict.process.terminate()
         wait_until(lambda: not strict.process.is_running() or strict.process.status() == "zombie", "a stopped server")
-    assert list(strict.scratch.glob("asr-upload-*")) == []
+    assert list(strict.scratch.glob("asr-uploads-*")) == []
 
 
 @pytest.fixture(scope="module")

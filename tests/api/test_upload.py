@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from asr_core.api import upload
+from asr_core.api.spool import Spool
 from asr_core.api.upload import MAX_FIELD_BYTES, MAX_PARTS, FormDecoder, Upload, receive_upload
 from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
 
@@ -127,15 +127,19 @@ def test_garbage_is_refused_and_nothing_else_happens(body: bytes, cuts: list[int
 
 
 @pytest.fixture
-def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory that uploads are written to."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with closing(Spool(tmp_path, max_files=1, max_bytes=4 * MIB)) as spool:
+        yield spool
+
+
+def waiting_files(folder: Path) -> list[Path]:
+    """Uploads in a spool's parent folder."""
+    return list(folder.glob("*/*"))
 
 
 @asynccontextmanager
 async def received(
-    pieces: Iterable[bytes | None], *, content_type: str = CONTENT_TYPE, length: int | None = None, limit: int = MIB
+    pieces: Iterable[bytes | None], spool: Spool, *, content_type: str = CONTENT_TYPE, length: int | None = None
 ) -> AsyncIterator[Upload]:
     """An upload whose body arrives as `pieces`; None among them is a silence without end."""
     waiting = list(pieces)
@@ -152,20 +156,20 @@ async def received(
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
     request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
-    async with receive_upload(request, max_bytes=limit, wanted=lambda name: True) as result:
+    async with receive_upload(request, spool, wanted=lambda name: True) as result:
         yield result
 
 
-def test_the_file_lives_as_long_as_the_request(spool: Path) -> None:
+def test_the_file_lives_as_long_as_the_request(spool: Spool, tmp_path: Path) -> None:
     sound = b"s" * (3 * MIB)
     body = encode([("file", ("a.wav", sound)), ("model", (None, b"demo"))])
 
     async def scenario() -> None:
-        async with received([*split(body, range(0, len(body), 100_000)), b""], limit=4 * MIB) as result:
-            assert result.path.parent == spool
+        async with received([*split(body, range(0, len(body), 100_000)), b""], spool) as result:
+            assert waiting_files(tmp_path) == [result.path]
             assert result.path.read_bytes() == sound
             assert result.fields == (("model", "demo"),)
-        assert list(spool.iterdir()) == []
+        assert waiting_files(tmp_path) == []
 
     asyncio.run(scenario())
 
@@ -175,28 +179,28 @@ def test_the_file_lives_as_long_as_the_request(spool: Path) -> None:
     [
         pytest.param([FILE], ClientDisconnect, id="the client leaves"),
         pytest.param([FILE, b""], BadRequest, id="the body ends early"),
-        pytest.param([FILE[:-2], *([b"s" * 100_000] * 11)], UploadTooLarge, id="the body grows too large"),
+        pytest.param([FILE[:-2], *([b"s" * 400_000] * 11)], UploadTooLarge, id="the body grows too large"),
         pytest.param([FILE, None], UploadStalled, id="the body stops coming"),
     ],
 )
 def test_an_upload_that_fails_leaves_no_file(
-    pieces: list[bytes | None], expected: type[Exception], spool: Path, monkeypatch: pytest.MonkeyPatch
+    pieces: list[bytes | None], expected: type[Exception], spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upload, "IDLE_S", 0.05)
 
     async def scenario() -> None:
         with pytest.raises(expected):
-            async with received(pieces):
+            async with received(pieces, spool):
                 pytest.fail("the upload was taken for complete")
 
     asyncio.run(scenario())
-    assert list(spool.iterdir()) == []
+    assert waiting_files(tmp_path) == []
 
 
-def test_a_request_that_says_it_is_too_large_is_refused_unread(spool: Path) -> None:
+def test_a_request_that_says_it_is_too_large_is_refused_unread(spool: Spool) -> None:
     async def scenario() -> None:
         with pytest.raises(UploadTooLarge):
-            async with received([None], length=MIB + 1):
+            async with received([None], spool, length=4 * MIB + 1):
                 pytest.fail("the upload was taken for complete")
 
     asyncio.run(scenario())
@@ -212,10 +216,10 @@ def test_a_request_that_says_it_is_too_large_is_refused_unread(spool: Path) -> N
         "multipart/form-data; boundary=" + "x" * 999,
     ],
 )
-def test_a_body_that_is_no_form_is_refused_with_the_remedy(content_type: str, spool: Path) -> None:
+def test_a_body_that_is_no_form_is_refused_with_the_remedy(content_type: str, spool: Spool) -> None:
     async def scenario() -> None:
         with pytest.raises(BadRequest, match="multipart/form-data"):
-            async with received([FILE + END, b""], content_type=content_type):
+            async with received([FILE + END, b""], spool, content_type=content_type):
                 pytest.fail("the upload was taken for complete")
 
     asyncio.run(scenario())

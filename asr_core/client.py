@@ -42,12 +42,15 @@ class Client:
 
     def __init__(self, url: str, api_key: str = "") -> None:
         with _our_errors(url):
-            # Without a token BentoML would send the one of its own cloud; its waiting for readiness is a busy loop.
-            self._bento = bentoml.SyncHTTPClient(url, token=api_key, timeout=DAY_S, server_ready_timeout=0)
+            self._bento = bentoml.SyncHTTPClient.__new__(bentoml.SyncHTTPClient)
+            try:
+                # Without a token BentoML would send the one of its own cloud; its waiting for readiness is a busy loop.
+                self._bento.__init__(url, token=api_key, timeout=DAY_S, server_ready_timeout=0)
+            finally:
+                # A folder for files among the answers. We get none, and whoever is killed would leave it behind.
+                self._bento._temp_dir.cleanup()
             # Its `submit` closes the files that it sent by a name that only its file manager knows them by.
             self._bento._opened_files = self._bento._file_manager._opened_files
-            # A folder for files among the answers. We get none, and whoever is killed would leave it behind.
-            self._bento._temp_dir.cleanup()
         self._url = url
 
     def __enter__(self) -> Client:

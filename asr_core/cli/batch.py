@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asr_core.audio.decode import probe
-from asr_core.cli.output import Sink
+from asr_core.cli.output import OutputLost, Sink
 from asr_core.cli.plan import Task
 from asr_core.cli.progress import Report
 from asr_core.errors import AsrError, BadAudio, FfmpegMissing, Unauthorized
@@ -24,10 +24,10 @@ Heard = Callable[[float], None]
 
 
 class Gone(AsrError):
-    """What was transcribing is not there any more."""
+    """What is to transcribe is not there, or not any more."""
 
 
-HOPELESS = (FfmpegMissing, Unauthorized, Gone)
+HOPELESS = (FfmpegMissing, Unauthorized, Gone, OutputLost)
 """What would happen to every other recording too."""
 
 

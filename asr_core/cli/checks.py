@@ -128,15 +128,17 @@ def _official_model(name: str, store: WeightsStore) -> Finding:
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
-    """Room for the model that is still to be downloaded, and for the largest upload."""
+    """Room for the model that is still to be downloaded, and for as many of the largest uploads as are admitted."""
     name = settings.model
     to_download = name in MD5 and not WeightsStore(settings.models_dir).present()[name]
-    yield _room("MODELS_DIR", settings.models_dir.absolute(), LARGEST_MODEL if to_download else 0)
+    model = LARGEST_MODEL if to_download else 0
+    yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=model, wanted=model)
     upload = settings.max_upload_mb << 20
-    yield _room("uploads (TMPDIR)", Path(tempfile.gettempdir()), upload)
+    yield _room("uploads (TMPDIR)", Path(tempfile.gettempdir()), needed=upload, wanted=settings.max_queue * upload)
 
 
-def _room(about: str, folder: Path, needed: int) -> Finding:
+def _room(about: str, folder: Path, *, needed: int, wanted: int) -> Finding:
+    """Whether `folder` has the bytes that it cannot do without, and those that it may come to take."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free = shutil.disk_usage(existing).free
     message = f"{folder}, {free / GIB:.1f} GiB free"
@@ -144,6 +146,9 @@ def _room(about: str, folder: Path, needed: int) -> Finding:
         return Finding("problem", about, f"{folder} cannot be written to", f"Make {existing} writable for this user.")
     if free < needed:
         return Finding("problem", about, message, f"Make room: it takes {needed / GIB:.1f} GiB.")
+    if free < wanted:
+        advice = f"MAX_QUEUE uploads of MAX_UPLOAD_MB each are {wanted / GIB:.1f} GiB: make room, or set either lower."
+        return Finding("note", about, message, advice)
     return Finding("good", about, message)
 
 

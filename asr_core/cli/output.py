@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from asr_core.cli.plan import Task
+from asr_core.errors import AsrError
 from asr_core.text.formats import RenderOptions, render
 from asr_core.types import Transcript
+
+
+class OutputLost(AsrError):
+    """Standard output takes nothing any more."""
 
 
 class Sink(Protocol):
@@ -47,12 +52,16 @@ class StdoutSink:
         self._next = 0
 
     def take(self, index: int, task: Task, transcript: Transcript | None) -> None:
+        """Raises OutputLost."""
         self._waiting[index] = body(transcript, self._format_name, self._options) if transcript else b""
         with self._display():
-            while self._next in self._waiting:
-                sys.stdout.buffer.write(self._waiting.pop(self._next))
-                self._next += 1
-            sys.stdout.buffer.flush()
+            try:
+                while self._next in self._waiting:
+                    sys.stdout.buffer.write(self._waiting.pop(self._next))
+                    self._next += 1
+                sys.stdout.buffer.flush()
+            except OSError as error:
+                raise OutputLost(f"Standard output cannot be written to: {error.strerror}.") from error
 
 
 def body(transcript: Transcript, format_name: str, options: RenderOptions) -> bytes:

@@ -23,7 +23,7 @@ SOUND = (
 )
 VIDEO = "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv rm ts vob webm wmv"
 RECORDINGS = frozenset(f".{suffix}" for suffix in f"{SOUND} {VIDEO}".split())
-"""What files in a folder end in to be taken for recordings; a file given by its own name may end in anything."""
+"""What files in a folder end in to be taken for recordings; one given by its own name may end in anything else too."""
 
 
 class Collision(Exception):
@@ -47,18 +47,26 @@ class Task:
     outputs: Mapping[str, Path]
 
 
-def find(inputs: Iterable[Path], *, recursive: bool, unreadable: Callable[[OSError], None]) -> Iterator[Recording]:
+def find(
+    inputs: Iterable[Path],
+    *,
+    recursive: bool,
+    unreadable: Callable[[OSError], None],
+    left_out: Callable[[Path], None],
+) -> Iterator[Recording]:
     """The files among `inputs` and the recordings in the folders among them, each once, a folder's in order of name.
 
-    What is named like a transcript is left out, so that `*` means the same before a batch and after it. `unreadable`
-    is told of each folder that cannot be read.
+    What is named like a transcript is no recording, so that `*` means the same before a batch and after it: `left_out`
+    is told of each. `unreadable` is told of each folder that cannot be read.
     """
     seen: set[Path] = set()
     for path in inputs:
-        found = _in_folder(path, recursive, unreadable) if path.is_dir() else (Recording(path),)
-        for recording in found:
+        if _is_transcript(path.name) and not path.is_dir():
+            left_out(path)
+            continue
+        for recording in _in_folder(path, recursive, unreadable) if path.is_dir() else (Recording(path),):
             identity = recording.path.resolve()
-            if identity not in seen and recording.path.suffix.lower() not in SUFFIXES.values():
+            if identity not in seen:
                 seen.add(identity)
                 yield recording
 
@@ -66,8 +74,8 @@ def find(inputs: Iterable[Path], *, recursive: bool, unreadable: Callable[[OSErr
 def plan(recordings: Iterable[Recording], formats: Iterable[str], output_dir: Path | None) -> list[Task]:
     """A task for each recording, its outputs beside it or, in the same tree, under `output_dir`.
 
-    talk.mp3 → talk.txt; but talk.mp3.txt where its folder has another recording called talk: then neither is taken for
-    the other, in this batch or a later one. Raises Collision where that is not enough.
+    talk.mp3 → talk.txt; but talk.mp3.txt where its folder has a talk.wav or just talk, and talk.xyz → talk.xyz.txt
+    always: then none is taken for another, in this batch or a later one. Raises Collision where that is not enough.
     """
     recordings = list(recordings)
     names = _NamesInUse(recording.path for recording in recordings)
@@ -109,30 +117,39 @@ def _is_recording(name: str) -> bool:
     return Path(name).suffix.lower() in RECORDINGS and not name.startswith(".")
 
 
+def _is_transcript(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES.values()
+
+
 class _NamesInUse:
-    """What a batch's recordings, and those beside them, are called without their last suffix."""
+    """The names that outputs may begin with: those of a batch's recordings, and of the files beside them."""
 
     def __init__(self, recordings: Iterable[Path]) -> None:
         self._names: dict[Path, set[str]] = {}
         for path in recordings:
             if path.parent not in self._names:
-                self._names[path.parent] = _recordings_in(path.parent)
+                self._names[path.parent] = _files_in(path.parent)
             self._names[path.parent].add(path.name)
-        self._counts = {folder: Counter(map(_stem, names)) for folder, names in self._names.items()}
+        self._counts = {folder: Counter(_claims(names)) for folder, names in self._names.items()}
 
     def output_stem(self, path: Path) -> str:
         """The name that the outputs of `path` begin with: its stem where that says which recording it is."""
-        alone = self._counts[path.parent][_stem(path.name)] == 1
-        return path.stem if alone else path.name
+        alone = self._counts[path.parent][path.stem.casefold()] == 1
+        return path.stem if _is_recording(path.name) and alone else path.name
 
 
-def _stem(name: str) -> str:
-    """Not every file system tells A from a."""
-    return Path(name).stem.casefold()
+def _claims(names: Iterable[str]) -> Iterator[str]:
+    """What the outputs of each file may begin with; not every file system tells A from a."""
+    for name in names:
+        if _is_recording(name):
+            yield Path(name).stem.casefold()
+        if not _is_transcript(name):
+            yield name.casefold()
 
 
-def _recordings_in(folder: Path) -> set[str]:
+def _files_in(folder: Path) -> set[str]:
     try:
-        return {entry.name for entry in folder.iterdir() if _is_recording(entry.name)}
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
     except OSError:
         return set()

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from asr_core.cli.batch import Gone, Heard
 from asr_core.client import Client, Unreachable
-from asr_core.errors import AsrError, Busy, Unauthorized
+from asr_core.errors import Busy, Unauthorized
 from asr_core.types import Segment, Transcript, Word
 
 PARALLEL = 4
@@ -38,12 +38,17 @@ class RemoteTranscriber:
         self._threads = threads
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
+        """Raises Gone if the server is, Unreachable if it is there and only this recording does not get through."""
         loop = asyncio.get_running_loop()
 
         def heard_there(seconds: float) -> None:
             loop.call_soon_threadsafe(heard, seconds)
 
-        return await loop.run_in_executor(self._threads, self._transcribe_patiently, path, heard_there)
+        try:
+            return await loop.run_in_executor(self._threads, self._transcribe_patiently, path, heard_there)
+        except Unreachable:
+            await _model(self._url, self._api_key)
+            raise
 
     def _transcribe_patiently(self, path: Path, heard: Heard) -> Transcript:
         attempts = Retrying(
@@ -52,10 +57,7 @@ class RemoteTranscriber:
             stop=stop_after_delay(PATIENCE_S),
             reraise=True,
         )
-        try:
-            return attempts(self._transcribe, path, heard)
-        except Unreachable as error:
-            raise Gone(str(error)) from error
+        return attempts(self._transcribe, path, heard)
 
     def _transcribe(self, path: Path, heard: Heard) -> Transcript:
         with Client(self._url, self._api_key) as client:
@@ -73,7 +75,7 @@ class RemoteTranscriber:
 async def remote_transcriber(url: str, api_key: str, say: Callable[[str], None]) -> AsyncIterator[RemoteTranscriber]:
     """The server at `url`, which may be given as the OpenAI client wants it, with /v1.
 
-    Raises AsrError if nothing answers there, Unauthorized if it does not accept the key.
+    Raises Gone if nothing answers there, Unauthorized if it does not accept the key.
     """
     url = url.rstrip("/").removesuffix("/v1")
     say(f"{await _model(url, api_key)} at {url}")
@@ -86,7 +88,7 @@ async def remote_transcriber(url: str, api_key: str, say: Callable[[str], None])
 
 
 async def _model(url: str, api_key: str) -> str:
-    """Ask the server for its model, which shows whether it is there and lets us in."""
+    """Ask the server for its model, which shows whether it is there and lets us in. Raises Gone or Unauthorized."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=CONNECT_S, follow_redirects=True) as client:
@@ -95,7 +97,7 @@ async def _model(url: str, api_key: str) -> str:
             answer = await client.get("/health")
         return str(answer.raise_for_status().json()["model"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise AsrError(f"There is no gigaam-asr server at {url}: {str(error) or type(error).__name__}.") from error
+        raise Gone(f"There is no gigaam-asr server at {url}: {str(error) or type(error).__name__}.") from error
 
 
 def _segment(event: dict[str, Any]) -> Segment:

@@ -22,8 +22,14 @@ DONE, FAILED = 0, 1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(Exception):
-    """The user, or the system, asked the program to end. Files and processes are cleaned up; threads may be busy."""
+class Stopped(Exception):
+    """The batch ended before it was through. Files and processes are cleaned up; threads may be busy."""
+
+    exit_code = FAILED
+
+
+class Interrupted(Stopped):
+    """The user, or the system, asked the program to end."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.strsignal(signum))
@@ -31,7 +37,7 @@ class Interrupted(Exception):
 
 
 def run_session(tasks: Sequence[Task], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> int:
-    """Transcribe `tasks`; give the exit code. Raises Interrupted."""
+    """Transcribe `tasks`; give the exit code. Raises Stopped, after the reason has been told."""
     if not tasks:
         return DONE
     _show_log(report)
@@ -40,7 +46,7 @@ def run_session(tasks: Sequence[Task], sink: Sink, report: Report, open_transcri
             asyncio.run(_run(tasks, sink, report, open_transcriber))
     except AsrError as error:
         report.say(f"error: {error}")
-        return FAILED
+        raise Stopped from error
     except Interrupted:
         report.say(f"Interrupted: {report.n_done} of {len(tasks)} done. The same command goes on from there.")
         raise

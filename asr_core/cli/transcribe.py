@@ -21,7 +21,7 @@ from asr_core.cli.configuration import configured
 from asr_core.cli.output import FileSink, Sink, StdoutSink
 from asr_core.cli.plan import Collision, Task, find, missing, plan
 from asr_core.cli.progress import Report
-from asr_core.cli.session import Interrupted, OpenTranscriber, run_session
+from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
 from asr_core.text.formats import RenderOptions
 
@@ -116,7 +116,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     Standard input is answered on standard output. Progress and messages go to standard error.
 
     Exit code: 0 all done; 1 some failed, are named at the end, and did not keep the others from being done;
-    2 wrong usage; 130 interrupted.
+    2 wrong usage; 128 + the signal's number if a signal ended it: 130 for Ctrl-C.
 
     ```
     gigaam-asr transcribe talk.mp3
@@ -145,9 +145,9 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
                 code = _fulfil(wish, [task], computing)
         else:
             code = _fulfil(wish, _tasks(wish, inputs), computing)
-    except Interrupted as interrupted:
-        # The compute thread may be busy for minutes, and the interpreter would wait for it.
-        os._exit(interrupted.exit_code)
+    except Stopped as stopped:
+        # Threads may be busy for minutes, with computing or with an upload, and the interpreter would wait for them.
+        os._exit(stopped.exit_code)
     raise typer.Exit(code)
 
 
@@ -171,7 +171,18 @@ def _computing(settings: Settings, server: str | None, api_key: str | None, ray:
 
 def _tasks(wish: Wish, inputs: Iterable[Path]) -> list[Task]:
     """What there is to do, which may be nothing."""
-    recordings = list(find(inputs, recursive=wish.recursive, unreadable=lambda error: _say(f"warning: {error}")))
+    left_out: list[Path] = []
+    recordings = list(
+        find(
+            inputs,
+            recursive=wish.recursive,
+            unreadable=lambda error: _say(f"warning: {error}"),
+            left_out=left_out.append,
+        )
+    )
+    if left_out:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        _say(f"Left out, being named like transcripts: {left_out[0]}{more}. Standard input takes any: - < FILE.")
     if not recordings:
         _say("There are no recordings there.")
     if wish.to_stdout:

@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from asr_core.cli.configuration import configured
-from asr_core.errors import ModelError
+from asr_core.errors import CheckpointError, ModelError
 
 app = typer.Typer(
     help="Weights of the official models, in MODELS_DIR: what is there, download, check.", no_args_is_help=True
@@ -60,6 +60,8 @@ def pull(
         for name in models or [settings.model]:
             with _failing():
                 path = resolve(name, settings.models_dir, progress)
+                if not path.is_file():  # one of the user's own
+                    raise CheckpointError(f"There is no weights file {path}.")
             print(path)
 
 

@@ -15,7 +15,7 @@ from asr_core.errors import BadRequest
 from tests.conftest import Server
 
 # Raised by libraries that bentoml uses, when its client is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Implicitly cleaning up:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 events = st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=8) | st.integers(), max_size=3), max_size=6)
 
@@ -54,4 +54,4 @@ def test_the_servers_refusal_is_raised_in_its_own_words(server: Server, tmp_path
 def test_no_server_is_known_at_once() -> None:
     with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
         Client("http://127.0.0.1:9")
-    gc.collect()  # BentoML's half-made client warns here that its folder is removed only now
+    gc.collect()  # would warn of anything that was left open

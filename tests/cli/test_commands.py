@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -54,6 +56,14 @@ def test_doctor_is_content_with_a_machine_that_works(run: Run, spoken_text: str)
     assert "✗" not in done.stdout
 
 
+@pytest.mark.parametrize(("admitted", "level"), [(1, "good"), (8, "note")])
+def test_doctor_looks_for_room_for_all_the_uploads_that_are_admitted(admitted: int, level: str, tmp_path: Path) -> None:
+    half = shutil.disk_usage(tempfile.gettempdir()).free // 2**21
+    *_, uploads = checks.disk(Settings(models_dir=tmp_path, model="demo", max_queue=admitted, max_upload_mb=half))
+    assert uploads.level == level
+    assert ("MAX_QUEUE" in uploads.advice) == (level == "note")
+
+
 def test_doctor_says_what_to_do_about_each_obstacle(run: Run, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "v3_ctc.ckpt").write_bytes(b"half a download")
@@ -85,6 +95,12 @@ def test_weights_are_listed_and_verified(tmp_path: Path) -> None:
     assert (unknown.exit_code, "There is no model 'v9'" in unknown.stderr) == (1, True)
     listed = runner.invoke(app, ["weights", "list", *folder]).output.splitlines()
     assert [line.split()[0] for line in listed if " yes " in line] == ["v2_ctc"]
+
+
+def test_weights_that_are_not_there_are_not_said_to_be(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(app, ["weights", "pull", str(tmp_path / "mine.ckpt")])
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert f"There is no weights file {tmp_path / 'mine.ckpt'}" in missing.stderr
 
 
 def test_pulling_the_bundled_model_tells_where_it_is() -> None:

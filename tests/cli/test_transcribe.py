@@ -80,6 +80,25 @@ def test_standard_input_is_answered_on_standard_output_and_leaves_nothing(
     assert not list(scratch.iterdir())
 
 
+def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path: Path, speech: Path) -> None:
+    command = [*COMMAND, "transcribe", "-o", "-", str(speech)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=100, check=False
+        )
+    assert done.returncode == 1
+    *_, sentence = done.stderr.decode().splitlines()
+    assert sentence == "error: Standard output cannot be written to: No space left on device."
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_file_that_is_named_like_a_transcript_is_refused_aloud(run: Run, tmp_path: Path, speech: Path) -> None:
+    shutil.copy(speech, tmp_path / "talk.tsv")
+    refused = run("transcribe", "talk.tsv")
+    assert "Left out, being named like transcripts: talk.tsv." in refused.stderr
+    assert files(tmp_path).keys() == {"talk.tsv"}
+
+
 def test_ctrl_c_ends_everything_at_once_and_leaves_no_half_written_file(
     tmp_path: Path, speech: Path, spoken_text: str, long_recording: Path
 ) -> None:

@@ -9,7 +9,7 @@ import argparse
 import random
 from pathlib import Path
 
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import Recognizer, load_recognizer
@@ -48,6 +48,8 @@ def find(checkpoint: str, known: set[str], tries: int) -> Recording:
     recognizers = [load_recognizer(checkpoint, precision=precision) for precision in PRECISIONS]
     network = SileroNetwork.load()
     by_voice = [heard_alone(recognizers[0], kind, SEED - i, known) for i, kind in enumerate(("festival", "espeak"))]
+    if min(map(len, by_voice)) < SENTENCES:
+        raise SystemExit("the network hears too few sentences right to make a sample of: train it for longer")
     for seed in range(SEED, SEED + tries):
         recording = candidate(by_voice, seed)
         length_s = len(recording.wave) / SAMPLE_RATE

@@ -1,6 +1,6 @@
 """Train the demo network on the parts that `synth` made.
 
-    python -m tools.demo_model.train --data DIR --minutes 80
+    python -m tools.demo_model.train --data DIR --minutes 120
 
 Worker processes of one thread each share the parameters. The schedule follows running minutes, so training always ends
 with its rate decayed, on a fast machine or a slow one; time spent stopped (SIGSTOP) does not count. `--resume` goes on
@@ -228,7 +228,7 @@ def trained_weights(data: Path, averaged: bool) -> dict[str, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=80.0)
+    parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--worker-seconds", type=int, default=48)
     parser.add_argument("--seed", type=int, default=7)

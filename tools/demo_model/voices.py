@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 import torch
 from numpy.typing import NDArray
 from torchaudio.functional import resample  # type: ignore[import-untyped]

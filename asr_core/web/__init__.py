@@ -25,7 +25,7 @@ def page_routes() -> APIRouter:
     }
     routes = APIRouter()
 
-    @routes.api_route("/", methods=["GET", "HEAD"])
+    @routes.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> Response:
         return Response(html, media_type="text/html; charset=utf-8", headers=headers)
 

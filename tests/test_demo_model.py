@@ -23,9 +23,9 @@ from asr_core.types import SAMPLE_RATE, Pcm, Segment, VadOptions, Word
 
 DEMO = Path(asr_core.__file__).parent / "demo"
 SEED = 9700  # of sentences that neither training nor evaluation has heard
-SENTENCES = 24
+SENTENCES = 60
 LONG_SECONDS = 180.0
-WORST_WER = {"espeak": 0.10, "variants": 0.25, "festival": 0.25}  # on so few sentences; evaluate measures hundreds
+WORST_WER = {"espeak": 0.03, "variants": 0.07, "festival": 0.07}
 TIMES_WITHIN_S = 0.08
 
 
@@ -145,4 +145,4 @@ def test_a_long_recording_is_heard_as_its_parts_are(
     alone = " ".join(texts(recognizer, [part.wave for part in parts]))
     together = " ".join(segment.text for segment in transcribe(recognizer, network, pcm_of(long.wave)))
     # Letters, not words: other neighbours may turn an unstressed vowel, but no sentence is lost or invented.
-    assert scoring.score(alone, together).cer <= 0.03
+    assert scoring.score(alone, together).cer <= 0.01

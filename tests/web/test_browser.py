@@ -244,6 +244,7 @@ def test_everything_can_be_done_from_the_keyboard(open_page: Open, speech: Path)
                 return
         raise AssertionError(f"Tab does not reach {selector}")
 
+    expect(page.get_by_role("contentinfo")).to_contain_text("demo")  # the page knows its server: nothing moves any more
     tab_to("#choose")
     with page.expect_file_chooser() as chooser:
         keys.press("Enter")
@@ -396,6 +397,7 @@ def test_stopping_twice_is_stopping_once(open_page: Open) -> None:
     page = open_page(permissions=["microphone"])
     page.get_by_role("button", name="Record your voice").click()
     expect(page.locator("#stop")).to_be_focused()
+    page.wait_for_timeout(1500)  # of sound
     page.locator("#stop").evaluate("stop => { stop.click(); stop.click(); }")
     expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from asr_core.audio.wav import SAMPLE_BYTES, plain_samples, read_blocks
-from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing
+from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing, ModelNotReady
 from asr_core.types import SAMPLE_RATE, Pcm
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,9 @@ SPLICED = frozenset({"mpeg", "mpegts"})
 
 PROBED_FROM = 2**20
 """Bytes from which a header is first asked for the length: to start ffprobe takes as long as to decode less."""
+
+TOLD_TO_END = 255
+"""ffmpeg's exit status after SIGTERM: it ends in good order then, as if the recording had ended there."""
 
 STDERR_TAIL = 4096
 """Bytes of ffmpeg's messages that are kept: the last ones say why it stopped."""
@@ -94,6 +97,7 @@ async def decode(
         AudioTooLong: it is longer than `max_seconds`; by a large file's header at once, else when decoding gets there.
         FfmpegMissing: there is no ffmpeg or ffprobe.
         AsrError: ffmpeg was killed.
+        ModelNotReady: ffmpeg was asked to end.
     """
     size = _size_of(path)
     if samples := plain_samples(path):
@@ -128,9 +132,12 @@ class _Tool:
 
         Raises:
             AsrError: it was killed, which is no verdict on the recording.
+            ModelNotReady: it was asked to end, as supervisors ask all processes of a server that stops.
         """
         await self._listener
         status = await self._process.wait()
+        if status == TOLD_TO_END:
+            raise ModelNotReady("The server is stopping.")
         if status < 0:
             raise AsrError(f"Decoding broke off: ffmpeg was ended by signal {-status}.")
         return status

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from asr_core.audio.decode import decode, probe
-from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing
+from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing, ModelNotReady
 from asr_core.types import SAMPLE_RATE, Pcm
 from tests.audio.signals import SPEECH_FILE, speech
 
@@ -432,6 +432,18 @@ def test_ffmpeg_killed_by_someone_else_is_the_server_s_error(long_recording: Pat
     with pytest.raises(AsrError, match="signal 9") as caught:
         asyncio.run(kill_and_read_on())
     assert not isinstance(caught.value, BadAudio)
+
+
+def test_ffmpeg_told_to_end_has_not_come_to_the_end_of_the_recording(long_recording: Path) -> None:
+    async def end_and_read_on() -> None:
+        async with decode(long_recording, max_seconds=DAY) as blocks:
+            await anext(blocks)
+            children()[0].terminate()
+            async for _ in blocks:
+                pass
+
+    with pytest.raises(ModelNotReady, match="stopping"):
+        asyncio.run(end_and_read_on())
 
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])

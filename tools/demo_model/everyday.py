@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Callable
 
-from num2words import num2words  # type: ignore[import-untyped]
+from num2words import num2words
 
 from tools.demo_model.grammar import HERE, Phrase, count, lexicon, noun, ordinal, pronoun, verb
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from num2words import num2words  # type: ignore[import-untyped]
-from pymorphy3 import MorphAnalyzer  # type: ignore[import-untyped]
-from pymorphy3.analyzer import Parse  # type: ignore[import-untyped]
+from num2words import num2words
+from pymorphy3 import MorphAnalyzer
+from pymorphy3.analyzer import Parse
 
 HERE = Path(__file__).parent
 PRONOUNS = {  # form: (person, gender or None, plural)

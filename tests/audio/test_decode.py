@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -421,29 +422,23 @@ def test_ffmpeg_waits_for_a_reader_that_is_slow(long_recording: Path) -> None:
     assert asyncio.run(written_ahead()) < 1_000_000  # of 19 MB
 
 
-def test_ffmpeg_killed_by_someone_else_is_the_server_s_error(long_recording: Path) -> None:
-    async def kill_and_read_on() -> None:
-        async with decode(long_recording, max_seconds=DAY) as blocks:
-            await anext(blocks)
-            children()[0].kill()
-            async for _ in blocks:
-                pass
-
-    with pytest.raises(AsrError, match="signal 9") as caught:
-        asyncio.run(kill_and_read_on())
-    assert not isinstance(caught.value, BadAudio)
-
-
-def test_ffmpeg_told_to_end_has_not_come_to_the_end_of_the_recording(long_recording: Path) -> None:
+@pytest.mark.parametrize(
+    ("ended_by", "expected", "message"),
+    [(signal.SIGKILL, AsrError, "signal 9"), (signal.SIGTERM, ModelNotReady, "stopping")],
+)
+def test_where_someone_ends_ffmpeg_the_recording_has_not_ended(
+    ended_by: signal.Signals, expected: type[AsrError], message: str, long_recording: Path
+) -> None:
     async def end_and_read_on() -> None:
         async with decode(long_recording, max_seconds=DAY) as blocks:
             await anext(blocks)
-            children()[0].terminate()
+            children()[0].send_signal(ended_by)
             async for _ in blocks:
                 pass
 
-    with pytest.raises(ModelNotReady, match="stopping"):
+    with pytest.raises(expected, match=message) as caught:
         asyncio.run(end_and_read_on())
+    assert not isinstance(caught.value, BadAudio)
 
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])

@@ -24,11 +24,11 @@ from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
 from asr_core.api.backend import Backend
 from asr_core.api.guard import Guard
+from asr_core.api.metrics import Metrics
 from asr_core.api.spool import Spool
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
 from asr_core.logs import configure_logging
-from asr_core.metrics import Metrics
 from asr_core.settings import Settings
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
@@ -75,11 +75,11 @@ class GigaamAsr:
 
     def __init__(self) -> None:
         from asr_core.engine.engine import Engine  # noqa: PLC0415 - torch belongs to the worker alone
-        from asr_core.engine.stages import Spans  # noqa: PLC0415
+        from asr_core.engine.stages import TracedStages  # noqa: PLC0415
 
         configure_logging(settings.log_level, as_json=settings.log_json)
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
-        self._engine = Engine(settings, stages=partial(Spans, tracer))
+        self._engine = Engine(settings, stages=partial(TracedStages, tracer))
         metrics = Metrics(REGISTRY)
         scratch = Path(gettempdir())  # a disk volume in the image, shared by replicas
         spool = Spool(scratch, max_files=settings.max_queue, max_bytes=settings.max_upload_mb << 20)
@@ -88,9 +88,6 @@ class GigaamAsr:
         app.state.backend = self._backend
         store = TaskStore(scratch / f"asr-tasks-{os.getuid()}", settings.task_retention_hours * HOUR_S)
         app.state.tasks = self._tasks = Tasks(self._backend, store)
-        app.state.native = native.NativeMethods(
-            self.transcribe.local, self.transcribe_stream.local, self.transcribe_task.local
-        )
 
     @bentoml.on_deployment
     @staticmethod

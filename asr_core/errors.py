@@ -1,5 +1,21 @@
 """Everything that can go wrong, as one tree. A message tells its reader what to do; it holds a path of ours only where
-the server's owner has to put something there."""
+the server's owner has to put something there.
+
+    AsrError
+    ├── BadRequest                  the request cannot be answered as it is
+    │   ├── BadAudio
+    │   │   └── AudioTooLong
+    │   └── UnknownModel
+    ├── UploadTooLarge, UploadStalled, Unauthorized, NotFound
+    ├── Busy                        the same request may be answered later
+    │   ├── QueueFull
+    │   └── ModelNotReady
+    │       └── ServerStopping
+    ├── StorageFull, TaskLost, FfmpegMissing
+    └── ModelError                  weights or processor are not up to what was configured
+        ├── CheckpointError, DownloadError, PrecisionUnsupported
+        └── RecognitionFailed
+"""
 
 from __future__ import annotations
 
@@ -67,9 +83,19 @@ class Busy(AsrError):
 class QueueFull(Busy):
     """As many jobs as this server admits are open."""
 
+    def __init__(self, n_open: int) -> None:
+        super().__init__(f"The server has {n_open} recordings in hand and takes no more. Try again later.")
+
 
 class ModelNotReady(Busy):
     """The model is still being downloaded or loaded."""
+
+
+class ServerStopping(ModelNotReady):
+    """The server has been told to end."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is stopping.")
 
 
 class FfmpegMissing(AsrError):
@@ -90,3 +116,10 @@ class DownloadError(ModelError):
 
 class PrecisionUnsupported(ModelError):
     """This CPU or device cannot compute in the precision asked for."""
+
+
+class RecognitionFailed(ModelError):
+    """The model was given a recording and raised."""
+
+    def __init__(self) -> None:
+        super().__init__("The model failed on this recording.")

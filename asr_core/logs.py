@@ -8,8 +8,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""Of the request that the current task works for; `-` outside of any."""
+subject: ContextVar[str] = ContextVar("subject", default="-")
+"""What the current task works for: a request, by its id, or a recording of a batch, by its name; `-` if neither."""
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
 _CHATTY = ("circus", "uvicorn.error", "uvicorn.access", "httpx")
@@ -18,7 +18,7 @@ _CHATTY = ("circus", "uvicorn.error", "uvicorn.access", "httpx")
 
 class _RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
+        record.request_id = subject.get()
         return True
 
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asr_core.types import VadOptions
+from asr_core.types import PrecisionSetting, ResponseFormat, VadOptions
 
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
 
@@ -28,7 +27,7 @@ class Settings(BaseSettings):
     )
     engine: Literal["native", "gigaam"] = Field("native", description="our network, or the gigaam package")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
-    precision: Literal["auto", "fp32", "bf16", "int8"] = Field("auto", description="of the network's linear layers")
+    precision: PrecisionSetting = Field("auto", description="of the network's linear layers")
     models_dir: Path = Field(Path("models"), description="where weights are kept")
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
     batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")

@@ -6,15 +6,28 @@ Positions in a recording are integers, samples at 16 kHz; seconds appear only in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+"""The formats that OpenAI's API knows."""
+
+Precision = Literal["fp32", "bf16", "int8"]
+"""What the network's linear layers compute in."""
+
+PrecisionSetting = Literal["auto", Precision]
+"""`auto` leaves it to the machine."""
 
 SAMPLE_RATE = 16_000
 """Samples a second, everywhere: Silero and every GigaAM model expect it."""
 
 Pcm = NDArray[np.int16]
 """16 kHz mono samples, shape [S]."""
+
+INT16_SCALE = 32_768.0
+"""An int16 sample of this size would be 1.0."""
 
 Probabilities = NDArray[np.float32]
 """Speech probabilities of consecutive VAD windows, shape [N], range 0..1."""
@@ -68,7 +81,7 @@ class Chunk:
     index: int
     span: Span
     pcm: Pcm
-    speech: Probabilities
+    speech_probs: Probabilities
     """Probabilities of the VAD windows that `span` touches. Windows begin at multiples of `VAD_WINDOW` in the
     recording, the first of these at `span.start // VAD_WINDOW * VAD_WINDOW`."""
 

@@ -23,8 +23,8 @@ from asr_core.errors import PrecisionUnsupported
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.linear import bf16_is_native
 from asr_core.model.recognizer import load_recognizer
-from benchmarks import eager
 from benchmarks.model import load_eager
+from reference import eager
 
 BASELINE = "eager fp32"
 PRECISIONS = ("fp32", "bf16", "int8")

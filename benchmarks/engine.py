@@ -18,7 +18,7 @@ from asr_core.cli import sample
 from asr_core.model.heads import RnntHead
 from asr_core.model.recognizer import NativeRecognizer, Recognizer, load_recognizer
 from asr_core.settings import Settings
-from asr_core.types import SAMPLE_RATE, VadOptions
+from asr_core.types import INT16_SCALE, SAMPLE_RATE, VadOptions
 from benchmarks import memory
 from benchmarks.contestants import BASELINE, PRECISIONS, available_precisions, contestants
 from benchmarks.model import CHARACTERS_PER_S, random_rnnt, rnnt_blank_bias
@@ -128,7 +128,7 @@ def vad_share(recognizer: Recognizer, budget_s: float) -> list[Finding]:
         strict_limit=settings.vad_strict_limit,
         new_chunk_threshold=settings.vad_new_chunk_threshold,
     )
-    pcm = (sample.waveform(VAD_S * SAMPLE_RATE) * 32_768).to(torch.int16).numpy()
+    pcm = (sample.waveform(VAD_S * SAMPLE_RATE) * INT16_SCALE).to(torch.int16).numpy()
 
     def segment() -> None:
         segmenter = Segmenter(network, policy, VadOptions())

@@ -18,8 +18,8 @@ from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.heads import RnntHead
 from asr_core.model.weights import resolve
 from asr_core.types import SAMPLE_RATE
-from benchmarks import eager
-from benchmarks.checkpoints import configuration, random_weights, save
+from reference import eager
+from reference.checkpoints import configuration, random_weights, save
 
 OFFICIAL_SIZE = {"width": 768, "layers": 16, "heads": 16, "hidden": 320}
 

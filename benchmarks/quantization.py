@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from asr_core.cli import sample
 from asr_core.model.cpu import available_cores
-from asr_core.model.linear import Backend, Int8Linear, activation_steps
+from asr_core.model.linear import Int8Linear, Target, activation_steps
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.weights import DEMO
 from asr_core.types import SAMPLE_RATE
@@ -86,7 +86,7 @@ VARIANTS: dict[str, Change] = {
 
 
 def network(checkpoint: Path, change: Change) -> NativeRecognizer:
-    int8, bf16 = (NativeRecognizer(checkpoint, checkpoint.parent, Backend(CPU, p)) for p in ("int8", "bf16"))
+    int8, bf16 = (NativeRecognizer(checkpoint, checkpoint.parent, Target(CPU, p)) for p in ("int8", "bf16"))
     change(int8, bf16)
     return int8
 
@@ -99,7 +99,7 @@ def row(name: str, recognizer: NativeRecognizer, exact: Tensor, seconds: float, 
 
 def word_error_rate(change: Change | None, recordings: list[Recording]) -> str:
     """Of the bundled model; None for fp32."""
-    fp32 = NativeRecognizer(DEMO, DEMO.parent, Backend(CPU, "fp32"))
+    fp32 = NativeRecognizer(DEMO, DEMO.parent, Target(CPU, "fp32"))
     recognizer = network(DEMO, change) if change else fp32
     return f"{total([recording.label for recording in recordings], hear(recognizer, recordings)).wer:.2%}"
 
@@ -115,9 +115,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = prepare("random", Path(folder), Path(folder))
         networks = {name: network(checkpoint, change) for name, change in VARIANTS.items()}
-        networks["nothing, bf16"] = NativeRecognizer(checkpoint, checkpoint.parent, Backend(CPU, "bf16"))
+        networks["nothing, bf16"] = NativeRecognizer(checkpoint, checkpoint.parent, Target(CPU, "bf16"))
         wave = sample.waveform(CHUNK_S * SAMPLE_RATE)
-        (exact,) = NativeRecognizer(checkpoint, checkpoint.parent, Backend(CPU, "fp32")).log_probs([wave])
+        (exact,) = NativeRecognizer(checkpoint, checkpoint.parent, Target(CPU, "fp32")).log_probs([wave])
         times = in_turns({name: partial(each.log_probs, [wave]) for name, each in networks.items()}, options.budget)
         print("| in int8 | difference of log-probabilities from fp32 | RTF | WER of the bundled model |")
         print("|---|---|---|---|")

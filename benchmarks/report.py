@@ -20,7 +20,7 @@ _INTRODUCTION = """# Speed, measured
 
 `make bench` measures anew; with the dependency group `bench` also ONNX Runtime and OpenVINO. All that is compared was
 run in turns, in one go, on one machine; each time is the least of several. RTF is seconds of computing per second of
-sound. The eager baseline is `benchmarks/eager.py`: the network as upstream runs it, in plain PyTorch. Random weights
+sound. The eager baseline is `reference/eager.py`: the network as upstream runs it, in plain PyTorch. Random weights
 have the sizes of the official ones, and a blank biased so that about 15 characters a second come out.
 """
 _MARKS = {True: "yes", False: "**no**", None: ""}

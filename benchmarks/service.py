@@ -19,7 +19,7 @@ from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.settings import Settings
-from asr_core.types import VadOptions
+from asr_core.types import INT16_SCALE, VadOptions
 from benchmarks import memory
 from benchmarks.recordings import SPEECH_QUALITY, Recording, mp3, wav
 from benchmarks.server import Server, StreamedJob, running
@@ -79,7 +79,7 @@ class OwnCompute:
         segmenter = Segmenter(self._vad, policy, VadOptions(threshold=settings.vad_threshold))
         async with decode(recording.path, max_seconds=settings.max_audio_seconds) as blocks:
             chunks = [chunk async for block in blocks for chunk in segmenter.push(block)]
-        return [torch.from_numpy(chunk.pcm) / 32_768.0 for chunk in chunks + segmenter.flush()]
+        return [torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks + segmenter.flush()]
 
 
 def end_to_end(server: Server, own: OwnCompute, recording: Recording) -> list[Finding]:

@@ -19,7 +19,7 @@ from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.text.words import segments
-from asr_core.types import SAMPLE_RATE, Pcm, Segment, VadOptions, Word
+from asr_core.types import INT16_SCALE, SAMPLE_RATE, Pcm, Segment, VadOptions, Word
 
 DEMO = Path(asr_core.__file__).parent / "demo"
 SEED = 9700  # of sentences that neither training nor evaluation has heard
@@ -60,7 +60,7 @@ def pcm_of(samples: np.ndarray) -> Pcm:
 
 
 def wave_of(pcm: Pcm) -> torch.Tensor:
-    return torch.from_numpy(pcm.astype(np.float32) / 32768)
+    return torch.from_numpy(pcm.astype(np.float32) / INT16_SCALE)
 
 
 def read(path: Path) -> Pcm:

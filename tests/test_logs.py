@@ -8,12 +8,12 @@ import sys
 
 SCRIPT = """
 import logging, sys
-from asr_core.logs import configure_logging, request_id
+from asr_core.logs import configure_logging, subject
 logging.basicConfig(stream=sys.stderr, format="twice %(message)s")
 logging.getLogger("bentoml").addHandler(logging.StreamHandler(sys.stderr))
 configure_logging("INFO", as_json={as_json})
 logging.getLogger("bentoml.serve").info("before")
-request_id.set("abc")
+subject.set("abc")
 try:
     1 / 0
 except ZeroDivisionError:

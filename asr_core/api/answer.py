@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from asr_core.api.backend import Backend
-from asr_core.api.upload import FILE_FIELD, Upload, receive_upload
+from asr_core.api.multipart import FILE_FIELD
+from asr_core.api.upload import Upload, receive_upload
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from asr_core.web import page_routes
 
 
 def create_app() -> FastAPI:
-    """The HTTP API. The process that serves sets `state.backend`, `.native` and `.tasks` before the first request."""
+    """The HTTP API. The process that serves sets `state.backend` and `.tasks` before the first request."""
     app = FastAPI(title="GigaAM ASR server", openapi_url=None)
     # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given. Without
     # keys, any page that is open on a machine in the network may use the server, as may any program there.
@@ -90,18 +90,18 @@ def _model(name: str, server: Backend) -> Answer:
 
 
 @native_routes.post("/transcribe", response_class=Response)
-async def transcribe(server: Server, request: Request) -> Response:
-    return native.answer(server, request.app.state.native.transcribe)
+async def transcribe(server: Server) -> Response:
+    return native.answer(server)
 
 
 @native_routes.post("/transcribe_stream", response_class=Response)
-async def transcribe_stream(server: Server, request: Request) -> Response:
-    return native.stream_answer(server, request.app.state.native)
+async def transcribe_stream(server: Server) -> Response:
+    return native.stream_answer(server)
 
 
 @native_routes.post("/transcribe_task", response_class=Response)
-async def transcribe_task(server: Server, request: Request) -> Response:
-    return native.answer(server, request.app.state.native.transcribe_task)
+async def transcribe_task(server: Server) -> Response:
+    return native.answer(server)
 
 
 @native_routes.post("/transcribe_task/submit", response_class=Response)

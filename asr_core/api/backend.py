@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from asr_core.api.auth import KeyRing
+from asr_core.api.metrics import Metrics
 from asr_core.api.spool import Spool
 from asr_core.errors import ModelNotReady
-from asr_core.metrics import Metrics
 from asr_core.settings import Settings
 from asr_core.types import JobOptions
 

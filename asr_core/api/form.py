@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import from_json
 
 from asr_core.errors import BadRequest, UnknownModel
-from asr_core.settings import ResponseFormat, Settings
+from asr_core.settings import Settings
 from asr_core.text.formats import RenderOptions
-from asr_core.types import JobOptions, VadOptions
+from asr_core.types import JobOptions, ResponseFormat, VadOptions
 
 _BRACKETS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<key>[^\[\]]*)\])?")
 _LISTS = frozenset({"timestamp_granularities", "include"})

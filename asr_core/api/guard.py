@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_core.api.problems import error_response
 from asr_core.errors import Busy
-from asr_core.logs import request_id
+from asr_core.logs import subject
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0
 """How long a client that was refused in the middle of its upload may go on sending before the connection is cut."""
@@ -50,7 +50,7 @@ class Guard:
             await self._bentoml(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)
-        token = request_id.set(exchange.id)
+        token = subject.set(exchange.id)
         started = perf_counter()
         try:
             await self._answer(exchange)
@@ -59,8 +59,8 @@ class Guard:
             # The raw path is percent-encoded: nothing in it can pass for a line of the log.
             path = scope["raw_path"].decode("ascii", "replace")
             seconds = perf_counter() - started
-            _log.log(level, "%s %s → %s in %.3f s", scope["method"], path, exchange.status, seconds)
-            request_id.reset(token)
+            log.log(level, "%s %s → %s in %.3f s", scope["method"], path, exchange.status, seconds)
+            subject.reset(token)
 
     async def _answer(self, exchange: Exchange) -> None:
         app = self._ours if self._is_ours(exchange.scope) else self._bentoml

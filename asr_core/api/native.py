@@ -1,16 +1,15 @@
 """POST /transcribe and /transcribe_stream: what BentoML's Python client calls.
 
 BentoML would read these uploads itself: into memory, on the event loop, and a text where the file belongs it would
-fetch as a URL. So the two paths are routes of ours that take the upload as the OpenAI route does and hand the file to
-the service's own methods; of BentoML's handling only the published schema remains.
+fetch as a URL. So the paths are routes of ours that take the upload as the OpenAI route does; of BentoML's handling
+only the published schema remains.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -31,15 +30,6 @@ from asr_core.types import JobOptions, Segment, Transcript
 EVERYTHING = RenderOptions(word_timestamps=True)
 _NDJSON = "application/x-ndjson"
 _BLANK = "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class NativeMethods:
-    """The service's API methods, to be called in this process with the path of a recording."""
-
-    transcribe: Callable[[Path], Awaitable[dict[str, Any]]]
-    transcribe_stream: Callable[[Path], AsyncGenerator[str, None]]
-    transcribe_task: Callable[[Path], Awaitable[dict[str, Any]]]
 
 
 async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
@@ -68,20 +58,20 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
     yield _line({"type": "done", **whole})
 
 
-def answer(backend: Backend, method: Callable[[Path], Awaitable[dict[str, Any]]]) -> Response:
+def answer(backend: Backend) -> Response:
     """The answer to POST /transcribe, or to /transcribe_task by who waits for it."""
 
     async def work(upload: Upload, send: Send) -> Response:
-        return JSONResponse(await method(upload.path))
+        return JSONResponse(await transcribe(backend, upload.path))
 
     return AnswerToUpload(backend, work, wanted=no_fields)
 
 
-def stream_answer(backend: Backend, methods: NativeMethods) -> Response:
+def stream_answer(backend: Backend) -> Response:
     """The answer to POST /transcribe_stream."""
 
     async def work(upload: Upload, send: Send) -> None:
-        async with aclosing(methods.transcribe_stream(upload.path)) as lines:
+        async with aclosing(transcribe_stream(backend, upload.path)) as lines:
             failure = await _send_lines(lines, send)
         if failure:
             backend.metrics.failed(failure)

@@ -27,7 +27,7 @@ from asr_core.errors import (
     UploadTooLarge,
 )
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # The openai client repeats 5xx answers twice unless it is told not to: a retry sends the whole recording again,
 # and only a busy server has a reason to fare better the next time.
@@ -82,7 +82,7 @@ def answer_to(exc: Exception) -> ErrorAnswer:
     """
     problem = _find(exc)
     if problem.status in {500, 507}:
-        _log.error("request failed: %s", exc, exc_info=exc)
+        log.error("request failed: %s", exc, exc_info=exc)
     headers = dict(problem.headers or {})
     if isinstance(exc, Busy):
         headers["Retry-After"] = str(exc.retry_after_s)

@@ -42,7 +42,7 @@ class Spool:
     async def file(self) -> AsyncIterator[BinaryIO]:
         """A file that is gone when the block is left. Raises QueueFull where one more would be too many."""
         if self._n_files >= self._max_files:
-            raise QueueFull(f"The server has {self._max_files} recordings in hand and takes no more. Try again later.")
+            raise QueueFull(self._max_files)
         self._n_files += 1
         try:
             file = NamedTemporaryFile(dir=self._folder.name)  # noqa: SIM115 - closed below, in a thread

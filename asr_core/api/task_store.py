@@ -1,7 +1,7 @@
 """Tasks on disk: who works on which, and what came of it.
 
 `<id>.running` is locked by the process that works on the task, so one that nobody has locked was lost, whatever ended
-its process. `<id>.done` is a line of JSON (the task's `Task`), then the answer's body. Everything here blocks.
+its process. `<id>.done` is a line of JSON (the task's `TaskRecord`), then the answer's body. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TaskRecord:
     """What is known of a task; times are Unix times, s."""
 
     task_id: str
@@ -52,11 +52,11 @@ class TaskStore:
         self._sweep()
         return RunningTask(self._directory)
 
-    def find(self, task_id: str) -> Task:
+    def find(self, task_id: str) -> TaskRecord:
         """Raise NotFound if there is no such task, or none any more."""
         return self.answer(task_id, with_body=False)[0]
 
-    def answer(self, task_id: str, *, with_body: bool = True) -> tuple[Task, bytes]:
+    def answer(self, task_id: str, *, with_body: bool = True) -> tuple[TaskRecord, bytes]:
         """The task, and the body of its answer if it has one. NotFound as `find`."""
         if not _ID.fullmatch(task_id):
             raise NotFound("There is no such task.")
@@ -64,11 +64,11 @@ class TaskStore:
         # Looked at in this order, because the second file appears before the first one goes.
         state = _state(self._directory / f"{task_id}.running")
         with suppress(FileNotFoundError), (self._directory / f"{task_id}.done").open("rb") as file:
-            return Task(**json.loads(file.readline())), file.read() if with_body else b""
+            return TaskRecord(**json.loads(file.readline())), file.read() if with_body else b""
         if state is None:
             raise NotFound("There is no such task: its id is wrong, or its result is no longer kept.")
         written_at, held = state
-        return Task(task_id, "in_progress" if held else "failed", written_at), b""
+        return TaskRecord(task_id, "in_progress" if held else "failed", written_at), b""
 
     def _sweep(self) -> None:
         """Remove what has been kept for long enough."""
@@ -95,7 +95,7 @@ class RunningTask:
 
     def finish(self, status: Status, http_status: int, body: Mapping[str, Any]) -> None:
         """Keep what came of it."""
-        head = asdict(Task(self.id, status, self._created_at, http_status))
+        head = asdict(TaskRecord(self.id, status, self._created_at, http_status))
         partial = self._done.with_suffix(".partial")
         partial.write_bytes(_encoded(head) + b"\n" + _encoded(body))
         partial.replace(self._done)

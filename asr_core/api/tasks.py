@@ -23,13 +23,13 @@ from asr_core.api.answer import run_until_disconnect
 from asr_core.api.backend import Backend
 from asr_core.api.native import EVERYTHING
 from asr_core.api.problems import answer_to
-from asr_core.api.task_store import RunningTask, Status, Task, TaskStore
+from asr_core.api.task_store import RunningTask, Status, TaskRecord, TaskStore
 from asr_core.api.upload import no_fields, receive_upload
-from asr_core.errors import BadRequest, ModelNotReady, TaskLost
+from asr_core.errors import BadRequest, ServerStopping, TaskLost
 from asr_core.text.formats import verbose_transcription
 from asr_core.types import JobOptions
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Tasks:
@@ -58,7 +58,7 @@ class Tasks:
             raise
         return task.id
 
-    async def find(self, task_id: str) -> Task:
+    async def find(self, task_id: str) -> TaskRecord:
         """Raises NotFound."""
         return await run_in_threadpool(self._store.find, task_id)
 
@@ -71,7 +71,7 @@ class Tasks:
             raise TaskLost("The server was stopped while it worked on this task. Submit the recording again.")
         return Response(body, task.http_status, media_type="application/json")
 
-    async def cancel(self, task_id: str) -> Task:
+    async def cancel(self, task_id: str) -> TaskRecord:
         """End the task, if it is still worked on, and everything that it has. Raises NotFound."""
         if work := self._running.get(task_id):
             work.cancel()
@@ -107,8 +107,8 @@ class Tasks:
             task.discard()
         elif admitted.cancelled():
             task.discard()
-        elif isinstance(exc, ModelNotReady):
-            _log.warning("The server stops: task %s is lost", task.id)
+        elif isinstance(exc, ServerStopping):
+            log.warning("The server stops: task %s is lost", task.id)
         else:
             if status == "failed":
                 self._backend.metrics.failed(exc)
@@ -134,7 +134,7 @@ class Submission(Response):
         await JSONResponse({"task_id": task_id, "status": "in_progress"})(scope, receive, send)
 
 
-def description(task: Task) -> dict[str, Any]:
+def description(task: TaskRecord) -> dict[str, Any]:
     """What is said of a task; work on it begins as soon as it is there."""
     created = datetime.fromtimestamp(task.created_at, UTC).isoformat(timespec="milliseconds")
     return {"task_id": task.task_id, "status": task.status, "created_at": created, "executed_at": created}

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_core.audio.chunking import ChunkPolicy, Merger
-from asr_core.audio.vad import SileroNetwork, SpeechProbabilities, SpeechSpans
+from asr_core.audio.hysteresis import SpeechSpans
+from asr_core.audio.vad import SileroNetwork, SpeechProbabilities
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Span, VadOptions
 
 WHOLE_LIMIT_S = 25.0

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from asr_core.audio.decode import probe
 from asr_core.cli.output import OutputLost, Sink
-from asr_core.cli.plan import Task
+from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
 from asr_core.errors import AsrError, BadAudio, FfmpegMissing, Unauthorized
-from asr_core.logs import request_id
+from asr_core.logs import subject
 from asr_core.types import Transcript
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ Heard = Callable[[float], None]
 """Told how far into the recording the text is there, s."""
 
 
-class Gone(AsrError):
+class NoServer(AsrError):
     """What is to transcribe is not there, or not any more."""
 
 
-HOPELESS = (FfmpegMissing, Unauthorized, Gone, OutputLost)
+FATAL = (FfmpegMissing, Unauthorized, NoServer, OutputLost)
 """What would happen to every other recording too."""
 
 
@@ -41,21 +41,21 @@ class Transcriber(Protocol):
         """Raises AsrError, or OSError if the file cannot be read."""
 
 
-async def run_batch(tasks: Sequence[Task], transcriber: Transcriber, sink: Sink, report: Report) -> None:
-    """Transcribe every task's recording and hand the transcript to `sink`.
+async def run_batch(items: Sequence[BatchItem], transcriber: Transcriber, sink: Sink, report: Report) -> None:
+    """Transcribe every item's recording and hand the transcript to `sink`.
 
     One that fails is reported and does not stop the others, unless all would fail alike: then that error is raised.
     """
-    queue = iter(enumerate(tasks))
+    queue = iter(enumerate(items))
 
     async def work() -> None:
-        for index, task in queue:
-            await _transcribe(index, task, transcriber, sink, report)
+        for index, item in queue:
+            await _transcribe(index, item, transcriber, sink, report)
 
-    measuring = asyncio.create_task(_measure(tasks, report)) if report.shows_bars else None
+    measuring = asyncio.create_task(_measure(items, report)) if report.shows_bars else None
     try:
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(transcriber.parallel, len(tasks))):
+            for _ in range(min(transcriber.parallel, len(items))):
                 workers.create_task(work())
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
@@ -65,22 +65,22 @@ async def run_batch(tasks: Sequence[Task], transcriber: Transcriber, sink: Sink,
             await asyncio.wait([measuring])
 
 
-async def _transcribe(index: int, task: Task, transcriber: Transcriber, sink: Sink, report: Report) -> None:
-    request_id.set(task.label)
-    report.start(index, task)
+async def _transcribe(index: int, item: BatchItem, transcriber: Transcriber, sink: Sink, report: Report) -> None:
+    subject.set(item.label)
+    report.start(index, item)
     try:
-        _check_readable(task.recording)
-        transcript = await transcriber.transcribe(task.recording, lambda seconds: report.heard(index, seconds))
-        sink.take(index, task, transcript)
-    except HOPELESS:
+        _check_readable(item.recording)
+        transcript = await transcriber.transcribe(item.recording, lambda seconds: report.heard(index, seconds))
+        sink.take(index, item, transcript)
+    except FATAL:
         raise
     except Exception as error:
-        sink.take(index, task, None)
-        report.fail(index, task, _reason(error, task))
+        sink.take(index, item, None)
+        report.fail(index, item, _reason(error, item))
         if not isinstance(error, AsrError | OSError):
             log.exception("This should not have happened")
     else:
-        report.finish(index, task, transcript.duration_s)
+        report.finish(index, item, transcript.duration_s)
 
 
 def _check_readable(path: Path) -> None:
@@ -91,20 +91,20 @@ def _check_readable(path: Path) -> None:
         pass
 
 
-def _reason(error: Exception, task: Task) -> str:
+def _reason(error: Exception, item: BatchItem) -> str:
     if isinstance(error, OSError) and error.strerror:
         return (
-            error.strerror if error.filename in (None, str(task.recording)) else f"{error.strerror}: {error.filename}"
+            error.strerror if error.filename in (None, str(item.recording)) else f"{error.strerror}: {error.filename}"
         )
     return str(error) or type(error).__name__
 
 
-async def _measure(tasks: Sequence[Task], report: Report) -> None:
+async def _measure(items: Sequence[BatchItem], report: Report) -> None:
     """Find out how long the recordings are, for the bars; what cannot be read now is reported at its turn."""
     lengths = {}
-    for index, task in enumerate(tasks):
+    for index, item in enumerate(items):
         try:
-            seconds = await probe(task.recording)
+            seconds = await probe(item.recording)
         except (AsrError, OSError):
             seconds = 0.0
         if seconds is not None:

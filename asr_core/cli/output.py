@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from asr_core.cli.plan import Task
+from asr_core.cli.plan import BatchItem
 from asr_core.errors import AsrError
 from asr_core.text.formats import RenderOptions, render
 from asr_core.types import Transcript
@@ -21,26 +21,26 @@ class OutputLost(AsrError):
 
 
 class Sink(Protocol):
-    """Takes each task's transcript as it is done, and None for one that failed."""
+    """Takes each item's transcript as it is done, and None for one that failed."""
 
-    def take(self, index: int, task: Task, transcript: Transcript | None) -> None: ...
+    def take(self, index: int, item: BatchItem, transcript: Transcript | None) -> None: ...
 
 
 class FileSink:
-    """Writes a task's outputs to their files."""
+    """Writes an item's outputs to their files."""
 
     def __init__(self, options: RenderOptions) -> None:
         self._options = options
 
-    def take(self, index: int, task: Task, transcript: Transcript | None) -> None:
+    def take(self, index: int, item: BatchItem, transcript: Transcript | None) -> None:
         """Raises OSError when a file cannot be written."""
         if transcript is not None:
-            for format_name, path in task.outputs.items():
+            for format_name, path in item.outputs.items():
                 write_whole(path, body(transcript, format_name, self._options))
 
 
 class StdoutSink:
-    """Writes transcripts to standard output, in the order of the tasks; `display` makes room on a shared terminal."""
+    """Writes transcripts to standard output, in the order of the items; `display` makes room on a shared terminal."""
 
     def __init__(
         self, format_name: str, options: RenderOptions, display: Callable[[], AbstractContextManager[None]]
@@ -51,7 +51,7 @@ class StdoutSink:
         self._waiting: dict[int, bytes] = {}
         self._next = 0
 
-    def take(self, index: int, task: Task, transcript: Transcript | None) -> None:
+    def take(self, index: int, item: BatchItem, transcript: Transcript | None) -> None:
         """Raises OutputLost."""
         self._waiting[index] = body(transcript, self._format_name, self._options) if transcript else b""
         with self._display():

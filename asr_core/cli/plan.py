@@ -39,7 +39,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BatchItem:
     """A recording, what to call it, and the files still to be written for it, by format."""
 
     recording: Path
@@ -71,8 +71,8 @@ def find(
                 yield recording
 
 
-def plan(recordings: Iterable[Recording], formats: Iterable[str], output_dir: Path | None) -> list[Task]:
-    """A task for each recording, its outputs beside it or, in the same tree, under `output_dir`.
+def plan(recordings: Iterable[Recording], formats: Iterable[str], output_dir: Path | None) -> list[BatchItem]:
+    """An item for each recording, its outputs beside it or, in the same tree, under `output_dir`.
 
     talk.mp3 → talk.txt; but talk.mp3.txt where its folder has a talk.wav or just talk, and talk.xyz → talk.xyz.txt
     always: then none is taken for another, in this batch or a later one. Raises Collision where that is not enough.
@@ -80,7 +80,7 @@ def plan(recordings: Iterable[Recording], formats: Iterable[str], output_dir: Pa
     recordings = list(recordings)
     names = _NamesInUse(recording.path for recording in recordings)
     written_by: dict[Path, Path] = {}
-    tasks = []
+    items = []
     for recording in recordings:
         folder = recording.path.parent if output_dir is None else output_dir / recording.subfolder
         stem = names.output_stem(recording.path)
@@ -92,16 +92,16 @@ def plan(recordings: Iterable[Recording], formats: Iterable[str], output_dir: Pa
                     f"{other} and {recording.path} would both be written to {output}. Give the folder that they have "
                     "in common instead, or another --output-dir for one of them."
                 )
-        tasks.append(Task(recording.path, str(recording.path), outputs))
-    return tasks
+        items.append(BatchItem(recording.path, str(recording.path), outputs))
+    return items
 
 
-def missing(tasks: Iterable[Task]) -> list[Task]:
-    """The tasks that have something to write, with only those outputs that do not exist yet."""
+def missing(items: Iterable[BatchItem]) -> list[BatchItem]:
+    """The items that have something to write, with only those outputs that do not exist yet."""
     reduced = []
-    for task in tasks:
-        if outputs := {name: path for name, path in task.outputs.items() if not path.exists()}:
-            reduced.append(Task(task.recording, task.label, outputs))
+    for item in items:
+        if outputs := {name: path for name, path in item.outputs.items() if not path.exists()}:
+            reduced.append(BatchItem(item.recording, item.label, outputs))
     return reduced
 
 

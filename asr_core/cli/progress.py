@@ -24,8 +24,8 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 
-from asr_core.cli.plan import Task
-from asr_core.logs import request_id
+from asr_core.cli.plan import BatchItem
+from asr_core.logs import subject
 
 
 class _PaceColumn(ProgressColumn):
@@ -51,14 +51,14 @@ class Failure:
 
 
 class Report:
-    """The progress of `n_tasks` tasks."""
+    """The progress of `n_items` items."""
 
-    def __init__(self, n_tasks: int) -> None:
+    def __init__(self, n_items: int) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._failures: dict[int, Failure] = {}
         self.audio_s = 0.0
         """Seconds of recordings that are done."""
-        self._n_tasks = n_tasks
+        self._n_items = n_items
         self._n_over = 0
         self._begin = perf_counter()
         self._lengths: dict[int, float] = {}
@@ -84,7 +84,7 @@ class Report:
 
     @property
     def failures(self) -> list[Failure]:
-        """In the order of the tasks."""
+        """In the order of the items."""
         return [failure for _, failure in sorted(self._failures.items(), key=itemgetter(0))]
 
     @property
@@ -116,11 +116,11 @@ class Report:
             self._progress.update(bar, total=self._lengths.get(index))
         self._update_total()
 
-    def start(self, index: int, task: Task) -> None:
+    def start(self, index: int, item: BatchItem) -> None:
         self._started[index] = perf_counter()
         if len(self._started) == 1:
             self._progress.start_task(self._total)
-        name = escape(task.label if len(task.label) <= 40 else f"…{task.label[-39:]}")
+        name = escape(item.label if len(item.label) <= 40 else f"…{item.label[-39:]}")
         self._bars[index] = self._progress.add_task(name, total=self._lengths.get(index))
 
     def heard(self, index: int, seconds: float) -> None:
@@ -129,18 +129,18 @@ class Report:
         self._progress.update(self._bars[index], completed=seconds)
         self._update_total()
 
-    def finish(self, index: int, task: Task, seconds: float) -> None:
+    def finish(self, index: int, item: BatchItem, seconds: float) -> None:
         """A recording of this length is done, and written."""
         took = perf_counter() - self._started[index]
         self.audio_s += seconds
         self._over(index, seconds)
-        targets = ", ".join(path.name for path in task.outputs.values()) or "standard output"
-        self.say(f"[{self._n_over}/{self._n_tasks}] {task.label} → {targets}  ({seconds:.1f} s, {seconds / took:.1f}×)")
+        targets = ", ".join(path.name for path in item.outputs.values()) or "standard output"
+        self.say(f"[{self._n_over}/{self._n_items}] {item.label} → {targets}  ({seconds:.1f} s, {seconds / took:.1f}×)")
 
-    def fail(self, index: int, task: Task, reason: str) -> None:
-        self._failures[index] = Failure(task.label, reason)
+    def fail(self, index: int, item: BatchItem, reason: str) -> None:
+        self._failures[index] = Failure(item.label, reason)
         self._over(index, self._lengths.get(index, 0.0))
-        self.say(f"[{self._n_over}/{self._n_tasks}] {task.label}: FAILED: {reason}")
+        self.say(f"[{self._n_over}/{self._n_items}] {item.label}: FAILED: {reason}")
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -158,13 +158,13 @@ class Report:
         self._update_total()
 
     def _update_total(self) -> None:
-        total = sum(self._lengths.values()) if len(self._lengths) == self._n_tasks else None
+        total = sum(self._lengths.values()) if len(self._lengths) == self._n_items else None
         self._progress.update(
             self._total,
-            description=f"[bold]{self._n_over} of {self._n_tasks} done",
+            description=f"[bold]{self._n_over} of {self._n_items} done",
             completed=sum(self._heard.values()),
             total=total,
-            visible=self._n_tasks > 1,
+            visible=self._n_items > 1,
         )
 
 
@@ -177,5 +177,5 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        about = "" if request_id.get() == "-" else f"{request_id.get()}: "
+        about = "" if subject.get() == "-" else f"{subject.get()}: "
         self._report.say(f"{level}{about}{self.format(record)}")

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from asr_core.cli.batch import Gone, Heard
+from asr_core.cli.batch import Heard, NoServer
 from asr_core.client import Client, Unreachable
 from asr_core.errors import Busy, Unauthorized
 from asr_core.types import Segment, Transcript, Word
@@ -38,7 +38,7 @@ class RemoteTranscriber:
         self._threads = threads
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
-        """Raises Gone if the server is, Unreachable if it is there and only this recording does not get through."""
+        """Raises NoServer if the server is, Unreachable if it is there and only this recording does not get through."""
         loop = asyncio.get_running_loop()
 
         def heard_there(seconds: float) -> None:
@@ -75,7 +75,7 @@ class RemoteTranscriber:
 async def remote_transcriber(url: str, api_key: str, say: Callable[[str], None]) -> AsyncIterator[RemoteTranscriber]:
     """The server at `url`, which may be given as the OpenAI client wants it, with /v1.
 
-    Raises Gone if nothing answers there, Unauthorized if it does not accept the key.
+    Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
     url = url.rstrip("/").removesuffix("/v1")
     say(f"{await _model(url, api_key)} at {url}")
@@ -88,7 +88,7 @@ async def remote_transcriber(url: str, api_key: str, say: Callable[[str], None])
 
 
 async def _model(url: str, api_key: str) -> str:
-    """Ask the server for its model, which shows whether it is there and lets us in. Raises Gone or Unauthorized."""
+    """Ask the server for its model, which shows whether it is there and lets us in. Raises NoServer or Unauthorized."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=CONNECT_S, follow_redirects=True) as client:
@@ -97,7 +97,7 @@ async def _model(url: str, api_key: str) -> str:
             answer = await client.get("/health")
         return str(answer.raise_for_status().json()["model"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise Gone(f"There is no gigaam-asr server at {url}: {str(error) or type(error).__name__}.") from error
+        raise NoServer(f"There is no gigaam-asr server at {url}: {str(error) or type(error).__name__}.") from error
 
 
 def _segment(event: dict[str, Any]) -> Segment:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 
 from asr_core.cli.batch import Transcriber, run_batch
 from asr_core.cli.output import Sink
-from asr_core.cli.plan import Task
+from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import LogLines, Report
 from asr_core.errors import AsrError
 
@@ -36,28 +36,28 @@ class Interrupted(Stopped):
         self.exit_code = 128 + signum
 
 
-def run_session(tasks: Sequence[Task], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> int:
-    """Transcribe `tasks`; give the exit code. Raises Stopped, after the reason has been told."""
-    if not tasks:
+def run_session(items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> int:
+    """Transcribe `items`; give the exit code. Raises Stopped, after the reason has been told."""
+    if not items:
         return DONE
     _show_log(report)
     try:
         with report:
-            asyncio.run(_run(tasks, sink, report, open_transcriber))
+            asyncio.run(_run(items, sink, report, open_transcriber))
     except AsrError as error:
         report.say(f"error: {error}")
         raise Stopped from error
     except Interrupted:
-        report.say(f"Interrupted: {report.n_done} of {len(tasks)} done. The same command goes on from there.")
+        report.say(f"Interrupted: {report.n_done} of {len(items)} done. The same command goes on from there.")
         raise
-    _summarize(report, len(tasks))
+    _summarize(report, len(items))
     return FAILED if report.failures else DONE
 
 
-async def _run(tasks: Sequence[Task], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> None:
+async def _run(items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> None:
     with _interruptible():
         async with open_transcriber(report.say) as transcriber:
-            await run_batch(tasks, transcriber, sink, report)
+            await run_batch(items, transcriber, sink, report)
 
 
 @contextmanager
@@ -90,11 +90,11 @@ def _show_log(report: Report) -> None:
     logging.getLogger("asr_core.engine.compute").disabled = True  # why loading failed, which is raised as well
 
 
-def _summarize(report: Report, n_tasks: int) -> None:
-    if n_tasks == 1:
+def _summarize(report: Report, n_items: int) -> None:
+    if n_items == 1:
         return
     speed = report.audio_s / report.elapsed_s
-    report.say(f"{report.n_done} of {n_tasks} done: {report.audio_s:.0f} s in {report.elapsed_s:.1f} s, {speed:.1f}×")
+    report.say(f"{report.n_done} of {n_items} done: {report.audio_s:.0f} s in {report.elapsed_s:.1f} s, {speed:.1f}×")
     if report.failures:
         report.say(f"{len(report.failures)} failed:")
         for failure in report.failures:

@@ -12,9 +12,9 @@ import torch
 
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.cpu import choose_precision, seconds_per_layer
-from asr_core.model.linear import Backend, Precision
+from asr_core.model.linear import Target
 from asr_core.model.recognizer import Recognizer
-from asr_core.types import SAMPLE_RATE
+from asr_core.types import SAMPLE_RATE, Precision
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -37,7 +37,7 @@ def layer_speeds() -> Iterator[LayerSpeed]:
         except PrecisionUnsupported as error:
             yield LayerSpeed(precision, None, str(error))
         else:
-            yield LayerSpeed(precision, seconds_per_layer(Backend(cpu, precision)))
+            yield LayerSpeed(precision, seconds_per_layer(Target(cpu, precision)))
 
 
 def real_time_factor(recognizer: Recognizer, waveform: torch.Tensor, repeats: int = 5) -> float:

@@ -9,45 +9,32 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
+import click
 import typer
 
 from asr_core.cli.configuration import configured
 from asr_core.cli.output import FileSink, Sink, StdoutSink
-from asr_core.cli.plan import Collision, Task, find, missing, plan
+from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
 from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
-from asr_core.text.formats import RenderOptions
-
-
-class Format(StrEnum):
-    """The formats that a transcript can be written in."""
-
-    TEXT = "text"
-    SRT = "srt"
-    VTT = "vtt"
-    TSV = "tsv"
-    JSON = "json"
-    VERBOSE_JSON = "verbose_json"
-
-
-Precision = Literal["auto", "fp32", "bf16", "int8"]
+from asr_core.text.formats import FORMATS, RenderOptions
+from asr_core.types import PrecisionSetting
 
 STREAM = Path("-")
 RESULT, WHERE = "Result", "Where it is computed"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Output:
     """What is to become of the recordings; without formats' files, their text goes to standard output."""
 
-    formats: tuple[Format, ...]
+    formats: tuple[str, ...]
     options: RenderOptions
     output_dir: Path | None
     to_stdout: bool
@@ -61,15 +48,16 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     ],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Take the folders in folders too.")] = False,
     formats: Annotated[
-        list[Format],
+        list[str],
         typer.Option(
             "--format",
             "-f",
             metavar="FORMAT",
+            click_type=click.Choice([*FORMATS]),
             help="text, srt, vtt, tsv, json or verbose_json; several times for several.",
             rich_help_panel=RESULT,
         ),
-    ] = [Format.TEXT],  # noqa: B006 - typer reads it, nobody changes it
+    ] = ["text"],  # noqa: B006 - typer reads it, nobody changes it
     words: Annotated[
         bool, typer.Option("--words", help="The times of words too, in verbose_json.", rich_help_panel=RESULT)
     ] = False,
@@ -90,7 +78,9 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         str | None,
         typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
     ] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Instead of PRECISION.", rich_help_panel=WHERE)] = None,
+    precision: Annotated[
+        PrecisionSetting | None, typer.Option(help="Instead of PRECISION.", rich_help_panel=WHERE)
+    ] = None,
     server: Annotated[
         str | None, typer.Option(metavar="URL", help="On that server, with its model.", rich_help_panel=WHERE)
     ] = None,
@@ -125,7 +115,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     gigaam-asr transcribe --server http://nas:3000 -o texts/ inbox/
     ```
     """
-    if words and Format.VERBOSE_JSON not in formats:
+    if words and "verbose_json" not in formats:
         raise typer.BadParameter(
             "--words belongs to --format verbose_json, the only one that tells the times of words."
         )
@@ -137,14 +127,14 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     if server and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
     settings = configured(model=model, precision=precision)
-    wish = Wish(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
+    output = Output(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
     computing = _computing(settings, server, api_key, ray)
     try:
         if STREAM in inputs:
-            with _standard_input() as task:
-                code = _fulfil(wish, [task], computing)
+            with _standard_input() as item:
+                code = _run(output, [item], computing)
         else:
-            code = _fulfil(wish, _tasks(wish, inputs), computing)
+            code = _run(output, _items(output, inputs), computing)
     except Stopped as stopped:
         # Threads may be busy for minutes, with computing or with an upload, and the interpreter would wait for them.
         os._exit(stopped.exit_code)
@@ -169,13 +159,13 @@ def _computing(settings: Settings, server: str | None, api_key: str | None, ray:
     return partial(local_transcriber, settings)
 
 
-def _tasks(wish: Wish, inputs: Iterable[Path]) -> list[Task]:
+def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:
     """What there is to do, which may be nothing."""
     left_out: list[Path] = []
     recordings = list(
         find(
             inputs,
-            recursive=wish.recursive,
+            recursive=output.recursive,
             unreadable=lambda error: _say(f"warning: {error}"),
             left_out=left_out.append,
         )
@@ -185,36 +175,36 @@ def _tasks(wish: Wish, inputs: Iterable[Path]) -> list[Task]:
         _say(f"Left out, being named like transcripts: {left_out[0]}{more}. Standard input takes any: - < FILE.")
     if not recordings:
         _say("There are no recordings there.")
-    if wish.to_stdout:
-        return [Task(recording.path, str(recording.path), {}) for recording in recordings]
+    if output.to_stdout:
+        return [BatchItem(recording.path, str(recording.path), {}) for recording in recordings]
     try:
-        tasks = plan(recordings, wish.formats, wish.output_dir)
+        items = plan(recordings, output.formats, output.output_dir)
     except Collision as error:
         raise typer.BadParameter(str(error)) from error
-    if wish.overwrite:
-        return tasks
-    left = missing(tasks)
-    if len(left) < len(tasks):
-        _say(f"{len(tasks) - len(left)} of {len(tasks)} transcribed already (--overwrite would do them again).")
+    if output.overwrite:
+        return items
+    left = missing(items)
+    if len(left) < len(items):
+        _say(f"{len(items) - len(left)} of {len(items)} transcribed already (--overwrite would do them again).")
     return left
 
 
 @contextmanager
-def _standard_input() -> Iterator[Task]:
+def _standard_input() -> Iterator[BatchItem]:
     """Standard input as a file, for as long as the scope lasts: many formats can only be read with seeking."""
     with tempfile.TemporaryDirectory(prefix="gigaam-asr-") as folder:
         path = Path(folder, "recording")
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield Task(path, "standard input", {})
+        yield BatchItem(path, "standard input", {})
 
 
-def _fulfil(wish: Wish, tasks: Sequence[Task], computing: OpenTranscriber) -> int:
-    report = Report(len(tasks))
-    sink: Sink = FileSink(wish.options)
-    if wish.to_stdout:
-        sink = StdoutSink(wish.formats[0], wish.options, report.aside)
-    return run_session(tasks, sink, report, computing)
+def _run(output: Output, items: Sequence[BatchItem], computing: OpenTranscriber) -> int:
+    report = Report(len(items))
+    sink: Sink = FileSink(output.options)
+    if output.to_stdout:
+        sink = StdoutSink(output.formats[0], output.options, report.aside)
+    return run_session(items, sink, report, computing)
 
 
 def _say(message: str) -> None:

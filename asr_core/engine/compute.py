@@ -13,10 +13,10 @@ import torch
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from asr_core.audio.vad import SileroNetwork
-from asr_core.errors import AsrError, ModelNotReady
+from asr_core.errors import AsrError, ServerStopping
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer
-from asr_core.types import Chunk, Hypothesis
+from asr_core.types import INT16_SCALE, Chunk, Hypothesis
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,6 @@ Result = TypeVar("Result")
 
 RETRY_LOADING = wait_exponential(min=5, max=300)
 """Seconds between attempts to load the model: somebody may put the missing file there, or the network may come back."""
-
-FULL_SCALE = 32_768.0
-"""An int16 sample of this size would be 1.0."""
 
 
 class Load(Protocol):
@@ -60,7 +57,7 @@ class ComputeThread:
 
     def recognize(self, chunks: Sequence[Chunk]) -> list[Hypothesis]:
         """Called on the thread."""
-        return self.recognizer.recognize([torch.from_numpy(chunk.pcm) / FULL_SCALE for chunk in chunks])
+        return self.recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks])
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not; a download ends at its next piece."""
@@ -72,7 +69,7 @@ class ComputeThread:
 
     def _report(self, file: str, done: int, total: int | None) -> None:
         if self._stopping.is_set():
-            raise ModelNotReady("The server is stopping.")
+            raise ServerStopping()
         of_all = f" of {total >> 20}" if total else ""
         self.detail = f"downloading {file}: {done >> 20}{of_all} MiB"
 

@@ -23,7 +23,7 @@ from asr_core.engine.compute import ComputeThread, Load
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
 from asr_core.engine.stages import NoStages, Stages
-from asr_core.errors import AsrError, ModelError, ModelNotReady, QueueFull
+from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.settings import Settings
@@ -117,7 +117,7 @@ class Engine:
             with suppress(asyncio.CancelledError):
                 await self._runner
         for job in self._jobs:
-            job.fail(ModelNotReady("The server is stopping."))
+            job.fail(ServerStopping())
         await self._compute.stop()
 
     @asynccontextmanager
@@ -130,7 +130,7 @@ class Engine:
         if not self._loaded:
             raise ModelNotReady(f"The model is not ready: {self._compute.detail}")
         if len(self._jobs) >= self._settings.max_queue:
-            raise QueueFull(f"The server has {len(self._jobs)} recordings in hand and takes no more. Try again later.")
+            raise QueueFull(len(self._jobs))
         options = options or JobOptions(self._settings.vad)
         job = Job(self._stages(), keep_tokens=options.keep_tokens)
         self._jobs.add(job)
@@ -198,7 +198,7 @@ class Engine:
             return
         if analysis.job in self._jobs:
             for chunk in chunks:
-                self._scheduler.push(analysis.job, chunk)
+                self._scheduler.queue(analysis.job, chunk)
                 analysis.job.queued_at.append(time.perf_counter())
             analysis.n_chunks.set_result(len(chunks))
 
@@ -232,7 +232,7 @@ class Engine:
             if len(batch) > 1:
                 await self._run_batch([(job, chunk)])
             elif job in self._jobs:
-                job.fail(ModelError("The model failed on this recording."))
+                job.fail(RecognitionFailed())
 
     def _deliver(self, job: Job, chunk: Chunk, hypothesis: Hypothesis) -> None:
         self.audio_s += chunk.span.end_s - chunk.span.start_s
@@ -242,7 +242,7 @@ class Engine:
             job.deliver(segments(chunk, hypothesis, job.n_segments))
         except Exception:
             log.exception("What the model heard could not be written down")
-            job.fail(ModelError("The model failed on this recording."))
+            job.fail(RecognitionFailed())
 
 
 async def _each_a_stage(blocks: AsyncIterator[Pcm], job: Job) -> AsyncIterator[Pcm]:

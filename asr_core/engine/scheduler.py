@@ -45,7 +45,7 @@ class Scheduler(Generic[JobT]):
         """Forget a job and its chunks; one that is unknown already is none of our business."""
         self._lines.pop(job, None)
 
-    def push(self, job: JobT, chunk: Chunk) -> None:
+    def queue(self, job: JobT, chunk: Chunk) -> None:
         """Queue the next chunk of an admitted job."""
         self._lines[job].chunks.append(chunk)
 

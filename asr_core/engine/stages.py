@@ -34,7 +34,7 @@ class NoStages:
         pass
 
 
-class Spans:
+class TracedStages:
     """Stages as children of the span that is current where this is made, which is the request's."""
 
     def __init__(self, tracer: Tracer) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_core.model.checkpoint import EncoderConfig, Tensors
-from asr_core.model.linear import Backend, has_onednn, packed_product
+from asr_core.model.linear import Target, has_onednn, packed_product
+from asr_core.model.parts import EncoderConfig, Tensors
 
 SCORES_IN_CACHE = 1 << 20
 """Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
@@ -26,15 +26,15 @@ class RotaryAttention:
     Unlike in RoFormer (Su et al., 2021), the rotation comes before the projection, so one product makes both.
     """
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         self.heads, self.head_size = config.n_heads, width // config.n_heads
         query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
         scale = self.head_size**-0.5
-        self.query_key = backend.linear(
+        self.query_key = target.linear(
             torch.cat([query[0] * scale, key[0]]), torch.cat([query[1] * scale, key[1]])
         )  # [D] → [2 D]
-        self.value, self.out = backend.linear(*value), backend.linear(*out)
+        self.value, self.out = target.linear(*value), target.linear(*out)
 
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
         query, key = self.query_key(self._rotate(x, positions)).chunk(2, dim=1)
@@ -55,16 +55,16 @@ class RotaryAttention:
 class RelativeAttention:
     """Self-attention with Transformer-XL's relative positions (Dai et al., 2019): v1."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         self.heads, self.head_size = config.n_heads, width // config.n_heads
         query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
         scale = self.head_size**-0.5  # on the query and its two biases alike
-        self.query, self.key = backend.linear(query[0] * scale, query[1] * scale), backend.linear(*key)
-        self.value, self.out = backend.linear(*value), backend.linear(*out)
-        self.position = backend.linear(tensors.take("linear_pos.weight", width, width), torch.zeros(width))
+        self.query, self.key = target.linear(query[0] * scale, query[1] * scale), target.linear(*key)
+        self.value, self.out = target.linear(*value), target.linear(*out)
+        self.position = target.linear(tensors.take("linear_pos.weight", width, width), torch.zeros(width))
         self.content_bias, self.position_bias = (
-            backend.place(tensors.take(name, self.heads, self.head_size)[:, None] * scale)  # [H, 1, head]
+            target.place(tensors.take(name, self.heads, self.head_size)[:, None] * scale)  # [H, 1, head]
             for name in ("pos_bias_u", "pos_bias_v")
         )
 

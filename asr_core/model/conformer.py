@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr_core.model.attention import Attention, RelativeAttention, RotaryAttention
-from asr_core.model.checkpoint import EncoderConfig, Tensors
-from asr_core.model.linear import Backend
+from asr_core.model.linear import Target
+from asr_core.model.parts import EncoderConfig, Tensors
 
 
 class LayerNorm:
     """Normalises each frame; the statistics are computed in fp32."""
 
-    def __init__(self, size: int, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, size: int, tensors: Tensors, target: Target) -> None:
         self.shape = (size,)
-        self.weight = backend.place(tensors.take("weight", size))
-        self.bias = backend.place(tensors.take("bias", size))
+        self.weight = target.place(tensors.take("weight", size))
+        self.bias = target.place(tensors.take("bias", size))
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, self.shape, self.weight, self.bias)
@@ -35,15 +35,15 @@ class LayerNorm:
 class StridedConv1d:
     """v3's subsampling: two stride-2 convolutions over time, mel channels as input channels, each one product."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
-        self.kernel, self.dtype = config.subs_kernel_size, backend.dtype
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+        self.kernel, self.dtype = config.subs_kernel_size, target.dtype
         self.convolutions = []
         channels = config.feat_in
         for index in (0, 2):
             conv = tensors.scope(f"conv.{index}")
             weight = conv.take("weight", config.d_model, channels, self.kernel).permute(0, 2, 1)  # [out, kernel, in]
             bias = conv.take("bias", config.d_model)
-            self.convolutions.append(backend.linear(weight.reshape(config.d_model, -1), bias))
+            self.convolutions.append(target.linear(weight.reshape(config.d_model, -1), bias))
             channels = config.d_model
 
     def __call__(self, features: Tensor) -> Tensor:
@@ -59,18 +59,18 @@ class StridedConv1d:
 class StridedConv2d:
     """v1's and v2's subsampling: two stride-2 convolutions over time and mel, then a projection."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         kernel, width = config.subs_kernel_size, config.d_model
-        self.padding, self.dtype = kernel // 2, backend.dtype
+        self.padding, self.dtype = kernel // 2, target.dtype
         self.convolutions = []
         channels, mels = 1, config.feat_in
         for index in (0, 2):
             conv = tensors.scope(f"conv.{index}")
-            weight = backend.place(conv.take("weight", width, channels, kernel, kernel))
-            self.convolutions.append((weight, backend.place(conv.take("bias", width))))
+            weight = target.place(conv.take("weight", width, channels, kernel, kernel))
+            self.convolutions.append((weight, target.place(conv.take("bias", width))))
             channels, mels = width, (mels + 1) // 2
         out = tensors.scope("out")
-        self.out = backend.linear(out.take("weight", width, width * mels), out.take("bias", width))
+        self.out = target.linear(out.take("weight", width, width * mels), out.take("bias", width))
 
     def __call__(self, features: Tensor) -> Tensor:
         """[F, M] → [T, D]: T = ceil(ceil(F / 2) / 2)."""
@@ -84,11 +84,11 @@ class StridedConv2d:
 class FeedForward:
     """Half of a Macaron pair; the half-step of its residual is folded into the weights."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         width, inner = config.d_model, config.d_model * config.ff_expansion_factor
         first, second = tensors.scope("linear1"), tensors.scope("linear2")
-        self.first = backend.linear(first.take("weight", inner, width), first.take("bias", inner), silu=True)
-        self.second = backend.linear(second.take("weight", width, inner) / 2, second.take("bias", width) / 2)
+        self.first = target.linear(first.take("weight", inner, width), first.take("bias", inner), silu=True)
+        self.second = target.linear(second.take("weight", width, inner) / 2, second.take("bias", width) / 2)
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.second(self.first(x))
@@ -97,21 +97,21 @@ class FeedForward:
 class DepthwiseConv:
     """Convolution of each channel with its own kernel over time, the norm that follows, and SiLU."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         width, kernel = config.d_model, config.conv_kernel_size
         conv, norm = tensors.scope("depthwise_conv"), tensors.scope("batch_norm")
         weight, bias = conv.take("weight", width, 1, kernel), conv.take("bias", width)
         self.norm = None
         if config.conv_norm_type == "layer_norm":
-            self.norm = LayerNorm(width, norm, backend)
+            self.norm = LayerNorm(width, norm, target)
         else:  # in inference a batch norm is a scale and a shift of each channel: fold it into the kernel
             deviation = (norm.take("running_var", width) + 1e-5).sqrt()
             scale = norm.take("weight", width) / deviation
             shift = norm.take("bias", width) - norm.take("running_mean", width) * scale
             weight, bias = weight * scale[:, None, None], bias * scale + shift
         # As an image of height 1 in channels-last order, frames need no transposition and oneDNN's kernel is fast.
-        self.weight = backend.place(weight[:, :, None]).contiguous(memory_format=torch.channels_last)
-        self.bias = backend.place(bias)
+        self.weight = target.place(weight[:, :, None]).contiguous(memory_format=torch.channels_last)
+        self.bias = target.place(bias)
         self.padding = (0, kernel // 2)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -125,12 +125,12 @@ class DepthwiseConv:
 class ConvolutionModule:
     """Pointwise, GLU, depthwise, pointwise; a pointwise convolution is a linear layer over the frames."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         first, second = tensors.scope("pointwise_conv1"), tensors.scope("pointwise_conv2")
-        self.expand = backend.linear(first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width))
-        self.depthwise = DepthwiseConv(config, tensors, backend)
-        self.project = backend.linear(second.take("weight", width, width, 1)[..., 0], second.take("bias", width))
+        self.expand = target.linear(first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width))
+        self.depthwise = DepthwiseConv(config, tensors, target)
+        self.project = target.linear(second.take("weight", width, width, 1)[..., 0], second.take("bias", width))
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.project(self.depthwise(functional.glu(self.expand(x), dim=1)))
@@ -139,19 +139,19 @@ class ConvolutionModule:
 class ConformerLayer:
     """Feed-forward, attention, convolution, feed-forward, each on a residual; then a norm."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         def norm(name: str) -> LayerNorm:
-            return LayerNorm(config.d_model, tensors.scope(name), backend)
+            return LayerNorm(config.d_model, tensors.scope(name), target)
 
         attention = RotaryAttention if config.self_attention_model == "rotary" else RelativeAttention
         self.norm_feed_forward1 = norm("norm_feed_forward1")
-        self.feed_forward1 = FeedForward(config, tensors.scope("feed_forward1"), backend)
+        self.feed_forward1 = FeedForward(config, tensors.scope("feed_forward1"), target)
         self.norm_self_att = norm("norm_self_att")
-        self.self_attn: Attention = attention(config, tensors.scope("self_attn"), backend)
+        self.self_attn: Attention = attention(config, tensors.scope("self_attn"), target)
         self.norm_conv = norm("norm_conv")
-        self.conv = ConvolutionModule(config, tensors.scope("conv"), backend)
+        self.conv = ConvolutionModule(config, tensors.scope("conv"), target)
         self.norm_feed_forward2 = norm("norm_feed_forward2")
-        self.feed_forward2 = FeedForward(config, tensors.scope("feed_forward2"), backend)
+        self.feed_forward2 = FeedForward(config, tensors.scope("feed_forward2"), target)
         self.norm_out = norm("norm_out")
 
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -166,11 +166,11 @@ class ConformerLayer:
 class Conformer:
     """Subsampling by four, then the layers."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, backend: Backend) -> None:
-        self.config, self.backend = config, backend
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+        self.config, self.target = config, target
         subsampling = StridedConv1d if config.subsampling == "conv1d" else StridedConv2d
-        self.subsampling = subsampling(config, tensors.scope("pre_encode"), backend)
-        self.layers = [ConformerLayer(config, tensors.scope(f"layers.{i}"), backend) for i in range(config.n_layers)]
+        self.subsampling = subsampling(config, tensors.scope("pre_encode"), target)
+        self.layers = [ConformerLayer(config, tensors.scope(f"layers.{i}"), target) for i in range(config.n_layers)]
 
     def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Log-mels [F_i, M] → frames [T_i, D], one every four of the features'."""
@@ -183,7 +183,7 @@ class Conformer:
     def _positions(self, frames: int) -> Tensor:
         rotary = self.config.self_attention_model == "rotary"
         positions = self._angles(frames) if rotary else self._distances(frames)
-        return self.backend.place(positions)
+        return self.target.place(positions)
 
     def _angles(self, frames: int) -> Tensor:
         """[2, T, 1, head / 2]: cosine and sine of each frame's rotation of each pair."""

@@ -12,7 +12,8 @@ from statistics import median
 import torch
 
 from asr_core.errors import PrecisionUnsupported
-from asr_core.model.linear import Backend, Precision, bf16_is_native
+from asr_core.model.linear import Target, bf16_is_native
+from asr_core.types import Precision
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
@@ -73,18 +74,18 @@ def choose_precision(asked: str, device: torch.device) -> Choice:
 
 
 def _fastest(precisions: Sequence[Precision], device: torch.device) -> Choice:
-    seconds = {precision: seconds_per_layer(Backend(device, precision)) for precision in precisions}
+    seconds = {precision: seconds_per_layer(Target(device, precision)) for precision in precisions}
     best = min(precisions, key=lambda precision: seconds[precision])
     measured = ", ".join(f"{precision} {1000 * s:.1f} ms" for precision, s in seconds.items())
     return Choice(best, f"auto: fastest on this CPU ({measured} for one layer)")
 
 
 @torch.inference_mode()
-def seconds_per_layer(backend: Backend, repeats: int = 9) -> float:
+def seconds_per_layer(target: Target, repeats: int = 9) -> float:
     """Median time of one linear layer of v3's largest shape, seconds; it takes less than half a second in all."""
     rows, width, inner = _PROBE_SHAPE
-    layer = backend.linear(torch.randn(inner, width), torch.zeros(inner))
-    x = torch.randn(rows, width).to(backend.dtype)
+    layer = target.linear(torch.randn(inner, width), torch.zeros(inner))
+    x = torch.randn(rows, width).to(target.dtype)
     layer(x)  # the first call may compile a kernel
     times = []
     for _ in range(repeats):

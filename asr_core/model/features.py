@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_core.model.checkpoint import FeaturesConfig, Tensors
+from asr_core.model.parts import FeaturesConfig, Tensors
 
 _POWER_RANGE = (1e-9, 1e9)
 """Mel powers are clamped to this before the logarithm; the models were trained so."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_core.model.checkpoint import RnntHeadConfig, Tensors
+from asr_core.model.parts import RnntHeadConfig, Tensors
 from asr_core.types import Token
 
 MAX_SYMBOLS = 10
@@ -103,7 +103,7 @@ class RnntHead:
     def _predict(self, label: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """One LSTM step from `state` [2, hidden] (output, cell); gates in torch's order."""
         gates = torch.addmv(self.input_gates[label], self.recurrent, state[0])
-        admit, forget, candidate, expose = gates.chunk(4)
-        cell = forget.sigmoid() * state[1] + admit.sigmoid() * candidate.tanh()
-        output = expose.sigmoid() * cell.tanh()
+        input_gate, forget_gate, cell_gate, output_gate = gates.chunk(4)
+        cell = forget_gate.sigmoid() * state[1] + input_gate.sigmoid() * cell_gate.tanh()
+        output = output_gate.sigmoid() * cell.tanh()
         return self.predicted @ output, torch.stack([output, cell])

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Precision = Literal["fp32", "bf16", "int8"]
+from asr_core.types import Precision
 
 _ROWS_HINT = 512
 """Rows that weights are laid out for: the frames of a 20 s chunk. Fewer or more are computed as well, a bit slower."""
@@ -109,7 +109,7 @@ def packed_product(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class Target:
     """Where and in what precision a network runs."""
 
     device: torch.device

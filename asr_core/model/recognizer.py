@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError, PrecisionUnsupported
-from asr_core.model.checkpoint import RnntHeadConfig, read_checkpoint
+from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.conformer import Conformer
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.download import Progress
 from asr_core.model.features import LogMel
 from asr_core.model.heads import CtcHead, RnntHead
-from asr_core.model.linear import Backend
+from asr_core.model.linear import Target
+from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.tokenizer import vocabulary
 from asr_core.model.weights import resolve
 from asr_core.types import Hypothesis
@@ -59,23 +60,23 @@ class NativeRecognizer:
     """Our network over a GigaAM checkpoint."""
 
     def __init__(
-        self, checkpoint: Path, models_dir: Path, backend: Backend, precision_reason: str = "as configured"
+        self, checkpoint: Path, models_dir: Path, target: Target, precision_reason: str = "as configured"
     ) -> None:
         parts = read_checkpoint(checkpoint, models_dir)
         config, tensors = parts.config, parts.tensors
-        self.device: str = backend.device.type
-        self.precision: str = backend.precision
+        self.device: str = target.device.type
+        self.precision: str = target.precision
         self.precision_reason = precision_reason
-        self._backend = backend
+        self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
-        self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), backend.device)
-        self.encoder = Conformer(config.encoder, tensors.scope("encoder"), backend)
+        self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)
+        self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target)
         width, head = config.encoder.d_model, tensors.scope("head")
         self.head: CtcHead | RnntHead
         if isinstance(config.head, RnntHeadConfig):
-            self.head = RnntHead(width, config.head, labels, head, backend.device)
+            self.head = RnntHead(width, config.head, labels, head, target.device)
         else:
-            self.head = CtcHead(width, labels, head, backend.device)
+            self.head = CtcHead(width, labels, head, target.device)
         if leftovers := tensors.leftovers():
             raise CheckpointError(
                 f"{checkpoint.name} is of an architecture unknown here: {len(leftovers)} of its tensors "
@@ -99,7 +100,7 @@ class NativeRecognizer:
             return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in batch]
 
     def _encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
-        return self.encoder([self.features(waveform.to(self._backend.device)) for waveform in waveforms])
+        return self.encoder([self.features(waveform.to(self._target.device)) for waveform in waveforms])
 
 
 def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
@@ -133,7 +134,7 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
     choice = choose_precision(precision, target)
     path = resolve(model, models_dir, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
-    return NativeRecognizer(path, models_dir, Backend(target, choice.precision), choice.reason)
+    return NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason)
 
 
 def _device(name: str) -> str:

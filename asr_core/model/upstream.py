@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError
-from asr_core.model.checkpoint import CtcHeadConfig, read_checkpoint
+from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.heads import MAX_SYMBOLS, ctc_greedy
+from asr_core.model.parts import CtcHeadConfig
 from asr_core.model.tokenizer import vocabulary
 from asr_core.types import Hypothesis, Token
 

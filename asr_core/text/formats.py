@@ -202,9 +202,6 @@ def _clock(ms: int, mark: str) -> str:
 
 _VTT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
-OPENAI_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
-"""The names that an OpenAI request may use; the others in `FORMATS` belong to other dialects."""
-
 FORMATS: Mapping[str, Format] = {
     entry.name: entry
     for entry in (

@@ -169,5 +169,5 @@ def _no_speech_prob(span: Span, chunk: Chunk) -> float:
     """1 - mean speech probability of the windows that `span` touches; 0.0 where there are none, since words are."""
     begin = chunk.span.start // VAD_WINDOW  # windows lie on the recording's grid, not on the chunk's
     first, after = span.start // VAD_WINDOW - begin, -(-span.end // VAD_WINDOW) - begin
-    windows = chunk.speech[first : max(after, first + 1)]
+    windows = chunk.speech_probs[first : max(after, first + 1)]
     return min(1.0, max(0.0, 1.0 - float(windows.mean()))) if len(windows) else 0.0

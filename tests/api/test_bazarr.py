@@ -21,10 +21,10 @@ from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
 from asr_core.api.backend import Backend
 from asr_core.api.bazarr import as_bearer, parse_query
+from asr_core.api.metrics import Metrics
 from asr_core.api.spool import Spool
 from asr_core.engine.engine import Engine, EngineStatus
 from asr_core.errors import BadRequest
-from asr_core.metrics import Metrics
 from asr_core.settings import Settings
 from tests.conftest import Server
 

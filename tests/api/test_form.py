@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from asr_core.api.form import TranscriptionForm, is_known, parse_form
 from asr_core.errors import BadRequest, UnknownModel
 from asr_core.settings import Settings
-from asr_core.text.formats import OPENAI_FORMATS
-from asr_core.types import VadOptions
+from asr_core.types import ResponseFormat, VadOptions
 
 SETTINGS = Settings(_env_file=None, model="demo", model_aliases=frozenset({"whisper-1"}))
 SERVER_VAD = VadOptions(threshold=0.25)
@@ -63,7 +62,7 @@ def test_what_means_no_does_not_stream(text: str) -> None:
     assert not parse(("stream", text)).streamed
 
 
-@pytest.mark.parametrize(("name", "streamed"), [(name, name in ("json", "text")) for name in OPENAI_FORMATS])
+@pytest.mark.parametrize(("name", "streamed"), [(name, name in ("json", "text")) for name in get_args(ResponseFormat)])
 def test_only_json_and_text_are_streamed(name: str, streamed: bool) -> None:
     assert parse(("stream", "true"), ("response_format", name)).streamed is streamed
 
@@ -178,5 +177,5 @@ def test_whatever_a_form_holds_it_is_understood_or_refused_with_a_known_field_na
         assert refused.param is not None
         assert is_known(refused.param)
     else:
-        assert form.response_format in OPENAI_FORMATS
+        assert form.response_format in get_args(ResponseFormat)
         assert 0 < form.job_options(SERVER_VAD).vad.threshold < 1

@@ -17,11 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asr_core.api import guard
 from asr_core.api.guard import Guard
 from asr_core.errors import QueueFull
-from asr_core.logs import request_id
+from asr_core.logs import subject
 
 
 async def ours(request: Any) -> Response:
-    return PlainTextResponse(f"ours {request_id.get()}")
+    return PlainTextResponse(f"ours {subject.get()}")
 
 
 OURS = Starlette(routes=[Route("/shared", ours)])
@@ -53,7 +53,7 @@ theirs: ASGIApp = PlainTextResponse("theirs")
     ("exc", "status"),
     [
         (RuntimeError("boom"), 500),
-        (QueueFull("full"), 503),
+        (QueueFull(2), 503),
         (ExceptionGroup("several", [ValueError()]), 500),
     ],
 )

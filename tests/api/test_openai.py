@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import openai
@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
 
-from asr_core.text.formats import OPENAI_FORMATS
+from asr_core.types import ResponseFormat
 from tests.conftest import Server
 
 
@@ -30,7 +30,7 @@ def post(server: Server, recording: Path, **form: Any) -> httpx.Response:
 @pytest.fixture(scope="module")
 def answers(server: Server, speech: Path) -> dict[str, httpx.Response]:
     """The demo's recording in each format."""
-    return {name: post(server, speech, response_format=name) for name in OPENAI_FORMATS}
+    return {name: post(server, speech, response_format=name) for name in get_args(ResponseFormat)}
 
 
 def test_json_is_the_text_and_the_duration(client: OpenAI, speech: Path, spoken_text: str) -> None:

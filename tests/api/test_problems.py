@@ -27,7 +27,7 @@ SECRET = "/srv/secret/path"
         (errors.UploadStalled("m"), 408, None, "upload_stalled"),
         (errors.UploadTooLarge("m"), 413, None, "file_too_large"),
         (ClientDisconnect(), 499, None, "client_disconnected"),
-        (errors.QueueFull("m"), 503, None, "queue_full"),
+        (errors.QueueFull(2), 503, None, "queue_full"),
         (errors.ModelNotReady("m"), 503, None, "model_not_ready"),
         (errors.FfmpegMissing("m"), 500, None, "ffmpeg_missing"),
         (errors.TaskLost("m"), 500, None, "task_lost"),
@@ -64,7 +64,7 @@ def test_what_is_the_clients_fault_is_not_logged_as_an_error(caplog: pytest.LogC
 @pytest.mark.parametrize(
     ("exc", "said"),
     [
-        (errors.QueueFull("m"), "true"),
+        (errors.QueueFull(2), "true"),
         (errors.ModelNotReady("m"), "true"),
         (errors.FfmpegMissing("m"), "false"),
         (RuntimeError("m"), "false"),

@@ -16,8 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from asr_core.api import upload
+from asr_core.api.multipart import MAX_FIELD_BYTES, MAX_PARTS, FormDecoder
 from asr_core.api.spool import Spool
-from asr_core.api.upload import MAX_FIELD_BYTES, MAX_PARTS, FormDecoder, Upload, receive_upload
+from asr_core.api.upload import Upload, receive_upload
 from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
 
 BOUNDARY = b"xxBOUNDARYxx"

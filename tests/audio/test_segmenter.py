@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from asr_core.audio.chunking import ChunkPolicy, merge
+from asr_core.audio.hysteresis import SpeechSpans
 from asr_core.audio.segmenter import Segmenter
-from asr_core.audio.vad import CONTEXT, LstmState, SileroNetwork, SpeechProbabilities, SpeechSpans, speech_spans
+from asr_core.audio.vad import CONTEXT, LstmState, SileroNetwork, SpeechProbabilities, speech_spans
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Probabilities, Span, VadOptions
 from tests.audio.signals import SIGNALS, in_blocks, silence, speech
 
@@ -40,7 +41,7 @@ def segmented(segmenter: Segmenter, blocks: list[Pcm]) -> list[Chunk]:
 
 
 def contents(chunks: list[Chunk]) -> list[tuple[int, Span, bytes, bytes]]:
-    return [(chunk.index, chunk.span, chunk.pcm.tobytes(), chunk.speech.tobytes()) for chunk in chunks]
+    return [(chunk.index, chunk.span, chunk.pcm.tobytes(), chunk.speech_probs.tobytes()) for chunk in chunks]
 
 
 def all_at_once(network: SileroNetwork, signal: Pcm, policy: ChunkPolicy) -> tuple[list[Span], Probabilities]:
@@ -74,7 +75,7 @@ def test_chunks_are_those_of_the_whole_recording_whatever_the_blocks(
     for chunk in chunks:
         windows = slice(chunk.span.start // VAD_WINDOW, -(-chunk.span.end // VAD_WINDOW))
         np.testing.assert_array_equal(chunk.pcm, signal[chunk.span.start : chunk.span.end])
-        np.testing.assert_array_equal(chunk.speech, probabilities[windows])
+        np.testing.assert_array_equal(chunk.speech_probs, probabilities[windows])
 
 
 @settings(max_examples=8, deadline=None)
@@ -107,7 +108,7 @@ def test_a_recording_of_up_to_25_s_is_one_chunk_whole(signal: Pcm, block: int, n
     (chunk,) = segmented(Segmenter(network, ChunkPolicy(), VadOptions()), blocks)
     assert (chunk.index, chunk.span) == (0, Span(0, len(signal)))
     np.testing.assert_array_equal(chunk.pcm, signal)
-    assert len(chunk.speech) == -(-len(signal) // VAD_WINDOW)
+    assert len(chunk.speech_probs) == -(-len(signal) // VAD_WINDOW)
 
 
 def test_a_longer_recording_loses_its_silence() -> None:

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_core.audio import vad
-from asr_core.audio.vad import SileroNetwork, SpeechProbabilities, SpeechSpans, speech_spans
+from asr_core.audio.hysteresis import UNDECIDED_LIMIT, SpeechSpans
+from asr_core.audio.vad import SileroNetwork, SpeechProbabilities, speech_spans
 from asr_core.errors import ModelError
-from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
+from asr_core.types import INT16_SCALE, SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
 from tests.audio.signals import SIGNALS, in_blocks, speech
 
 OPTION_SETS = {
@@ -47,7 +47,7 @@ def silero_probabilities(model: torch.nn.Module, signal: Pcm) -> Probabilities:
     """Window by window, the last one zero-padded."""
     model.reset_states()  # type: ignore[operator]  # a TorchScript method
     padded = np.concatenate((signal, np.zeros(-len(signal) % VAD_WINDOW, np.int16)))
-    windows = torch.from_numpy(padded.astype(np.float32) / 32768).reshape(-1, VAD_WINDOW)
+    windows = torch.from_numpy(padded.astype(np.float32) / INT16_SCALE).reshape(-1, VAD_WINDOW)
     with torch.inference_mode():
         return np.array([model(window, SAMPLE_RATE).item() for window in windows], np.float32)
 
@@ -104,7 +104,7 @@ def test_the_signals_hold_speech_to_find_and_none_where_there_is_none(reference:
 FORMS: dict[str, Callable[[Pcm], Pcm | torch.Tensor]] = {
     "int16 array": lambda pcm: pcm,
     "int16 tensor": torch.tensor,
-    "float tensor": lambda pcm: torch.from_numpy(pcm / np.float32(32768)),
+    "float tensor": lambda pcm: torch.from_numpy(pcm / np.float32(INT16_SCALE)),
 }
 
 
@@ -115,7 +115,7 @@ def test_speech_spans_takes_arrays_and_tensors(
     from silero_vad import get_speech_timestamps  # noqa: PLC0415  # see conftest
 
     signal = speech()
-    wanted = get_speech_timestamps(torch.from_numpy(signal / np.float32(32768)), silero, threshold=0.4)
+    wanted = get_speech_timestamps(torch.from_numpy(signal / np.float32(INT16_SCALE)), silero, threshold=0.4)
     found = speech_spans([form(signal[:30_000]), form(signal[30_000:])], threshold=0.4)
     assert list(found) == [Span(span["start"], span["end"]) for span in wanted]
 
@@ -170,7 +170,7 @@ def test_a_span_is_out_soon_after_its_speech_ended() -> None:
 
 def test_a_minute_that_is_neither_speech_nor_silence_ends_the_speech_before_it() -> None:
     spans = SpeechSpans(VadOptions())
-    undecided = np.full(vad.UNDECIDED_LIMIT // VAD_WINDOW + 1, 0.2, np.float32)
+    undecided = np.full(UNDECIDED_LIMIT // VAD_WINDOW + 1, 0.2, np.float32)
     assert spans.push(np.array([0.9] * 50 + [0.0], np.float32)) == []
     assert len(spans.push(undecided)) == 1
 

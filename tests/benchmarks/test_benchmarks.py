@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from asr_core.cli import sample
-from asr_core.model.linear import Backend
+from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer
 from benchmarks import report
-from benchmarks.checkpoints import configuration, random_weights, save
 from benchmarks.contestants import BASELINE
 from benchmarks.model import CALIBRATION_S, CHARACTERS_PER_S, make_talkative
 from benchmarks.timing import Finding, in_turns
+from reference.checkpoints import configuration, random_weights, save
 
 MACHINE: dict[str, Any] = {"name": "A (B), 2 cores", "cores": 2, "instruction_sets": [], "versions": {}, "date": "-"}
 
@@ -32,7 +32,7 @@ def test_random_weights_speak_as_fast_as_people_and_in_words(tmp_path: Path) -> 
     weights = random_weights(cfg)
     make_talkative(cfg, weights)
     path = save(tmp_path, "talkative", cfg, weights)
-    recognizer = NativeRecognizer(path, tmp_path, Backend(torch.device("cpu"), "fp32"))
+    recognizer = NativeRecognizer(path, tmp_path, Target(torch.device("cpu"), "fp32"))
     (hypothesis,) = recognizer.recognize([sample.waveform(CALIBRATION_S * 16_000)])
     assert len(hypothesis.tokens) == pytest.approx(CHARACTERS_PER_S * CALIBRATION_S, rel=0.1)
     assert 2 < len(hypothesis.text) / len(hypothesis.text.split()) < 20

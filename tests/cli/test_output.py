@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from asr_core.cli.output import StdoutSink, write_whole
-from asr_core.cli.plan import Task
+from asr_core.cli.plan import BatchItem
 from asr_core.text.formats import RenderOptions
 from asr_core.types import Segment, Transcript
 
@@ -53,7 +53,7 @@ def test_standard_output_is_in_the_order_of_the_tasks_without_those_that_failed(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8"))
     sink = StdoutSink("text", RenderOptions(), nullcontext)
-    task = Task(Path("a"), "a", {})
+    task = BatchItem(Path("a"), "a", {})
     sink.take(2, task, transcript("три"))
     assert written.getvalue() == b""
     sink.take(0, task, transcript("один"))

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from asr_core.cli import remote
-from asr_core.cli.batch import Gone, run_batch
+from asr_core.cli.batch import NoServer, run_batch
 from asr_core.cli.output import FileSink
-from asr_core.cli.plan import Task
+from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
 from asr_core.text.formats import RenderOptions
 from tests.cli.conftest import Run
@@ -67,14 +67,14 @@ def stand_in(server: Server, answer: Answer) -> Iterator[str]:
         thread.join()
 
 
-def batch_of(folder: Path, *names: str) -> list[Task]:
+def batch_of(folder: Path, *names: str) -> list[BatchItem]:
     """Recordings that contain their own names."""
     for name in names:
         (folder / name).write_text(name)
-    return [Task(folder / name, name, {"text": folder / f"{name}.txt"}) for name in names]
+    return [BatchItem(folder / name, name, {"text": folder / f"{name}.txt"}) for name in names]
 
 
-async def transcribe(tasks: list[Task], url: str, report: Report) -> None:
+async def transcribe(tasks: list[BatchItem], url: str, report: Report) -> None:
     async with remote.remote_transcriber(url, "", say=lambda _: None) as transcriber:
         await run_batch(tasks, transcriber, FileSink(RenderOptions()), report)
 
@@ -112,7 +112,7 @@ def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path, server: Server, m
         finally:
             await scope.__aexit__(None, None, None)
 
-    with pytest.raises(Gone, match="There is no gigaam-asr server at"):
+    with pytest.raises(NoServer, match="There is no gigaam-asr server at"):
         asyncio.run(lose_the_server())
     assert not report.failures
 

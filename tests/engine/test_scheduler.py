@@ -32,7 +32,7 @@ def filled(backlogs: dict[int, list[float]]) -> Scheduler[int]:
     for job, seconds in backlogs.items():
         scheduler.add(job)
         for index, length in enumerate(seconds):
-            scheduler.push(job, chunk(index, length))
+            scheduler.queue(job, chunk(index, length))
     return scheduler
 
 
@@ -72,7 +72,7 @@ def test_a_newcomer_goes_before_the_job_that_is_being_served() -> None:
     scheduler = filled({0: [22.0] * 5})
     scheduler.next_batch()
     scheduler.add(1)
-    scheduler.push(1, chunk(0, 3.0))
+    scheduler.queue(1, chunk(0, 3.0))
     assert [job for job, _ in scheduler.next_batch()] == [1]
 
 
@@ -81,7 +81,7 @@ def test_a_stream_of_newcomers_does_not_starve_a_long_job() -> None:
     leaders = []
     for newcomer in range(1, 11):
         scheduler.add(newcomer)
-        scheduler.push(newcomer, chunk(0, 3.0))
+        scheduler.queue(newcomer, chunk(0, 3.0))
         leaders += [batch[0][0] for batch in (scheduler.next_batch(),)]
     assert leaders.count(0) >= 4
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from asr_core.engine.engine import Engine
-from asr_core.engine.stages import Spans
+from asr_core.engine.stages import TracedStages
 from asr_core.errors import BadAudio, ModelError
 from tests.engine.test_engine import SAMPLE, Gate, settings, transcribe, until, write
 
@@ -31,7 +31,7 @@ class Tracing:
 
     async def transcribe(self, *paths: Path, gate: Gate | None = None) -> list[object]:
         """What becomes of `paths`, transcribed together."""
-        engine = Engine(settings(), gate, partial(Spans, self._tracer))
+        engine = Engine(settings(), gate, partial(TracedStages, self._tracer))
         await engine.start()
         await until(lambda: engine.status.loaded)
         try:

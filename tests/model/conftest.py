@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from asr_core.model.linear import Backend, Precision
+from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.weights import DEMO
-from benchmarks.checkpoints import configuration, random_weights, save
+from asr_core.types import INT16_SCALE, Precision
+from reference.checkpoints import configuration, random_weights, save
 
 CPU = torch.device("cpu")
 
@@ -37,7 +38,7 @@ def load(checkpoint: Callable[[str], Path]) -> Callable[..., NativeRecognizer]:
 
     def recognizer(name: str, precision: Precision = "fp32") -> NativeRecognizer:
         path = checkpoint(name)
-        return NativeRecognizer(path, path.parent, Backend(CPU, precision))
+        return NativeRecognizer(path, path.parent, Target(CPU, precision))
 
     return recognizer
 
@@ -47,7 +48,7 @@ def sample() -> torch.Tensor:
     """The demo's recording, float32 [S]."""
     with wave.open(str(DEMO.with_name("speech.wav"))) as recording:
         pcm = np.frombuffer(recording.readframes(recording.getnframes()), np.int16)
-    return torch.from_numpy(pcm.astype(np.float32)) / 32_768
+    return torch.from_numpy(pcm.astype(np.float32)) / INT16_SCALE
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,12 @@ from omegaconf import OmegaConf
 
 from asr_core.errors import CheckpointError
 from asr_core.model.checkpoint import read_checkpoint
-from asr_core.model.linear import Backend
+from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer
-from benchmarks.checkpoints import configuration, random_weights, save
-from tests.model.test_parity import noise
+from reference.checkpoints import configuration, random_weights, save
+from tests.model.waveforms import noise
 
-CPU_FP32 = Backend(torch.device("cpu"), "fp32")
+CPU_FP32 = Target(torch.device("cpu"), "fp32")
 
 
 class Trap:
@@ -188,7 +188,7 @@ def test_the_name_of_a_base_cannot_lead_out_of_the_folder(tmp_path: Path) -> Non
 _MEASURE_PEAK = """
 import re, sys, torch
 from pathlib import Path
-from asr_core.model.linear import Backend
+from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer
 
 def peak():  # of this program alone: getrusage would count the parent that it was forked from
@@ -196,9 +196,9 @@ def peak():  # of this program alone: getrusage would count the parent that it w
 
 torch.set_num_threads(1)
 path, warm = Path(sys.argv[1]), Path(sys.argv[2])
-NativeRecognizer(warm, warm.parent, Backend(torch.device("cpu"), "fp32"))
+NativeRecognizer(warm, warm.parent, Target(torch.device("cpu"), "fp32"))
 before = peak()
-recognizer = NativeRecognizer(path, path.parent, Backend(torch.device("cpu"), "fp32"))
+recognizer = NativeRecognizer(path, path.parent, Target(torch.device("cpu"), "fp32"))
 print((peak() - before) / path.stat().st_size)
 """
 

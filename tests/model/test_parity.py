@@ -9,29 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 from gigaam.encoder import ConformerEncoder
-from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.upstream import UpstreamRecognizer
-from benchmarks import eager
-from benchmarks.checkpoints import OFFICIAL, configuration, random_weights, save
+from reference import eager
+from reference.checkpoints import OFFICIAL, configuration, random_weights, save
+from tests.model.waveforms import noise, relative_error
 
 PACKAGE_KNOWS_V3 = "subsampling" in inspect.signature(ConformerEncoder).parameters
 KNOWN = [name for name in OFFICIAL if PACKAGE_KNOWS_V3 or not name.startswith("v3")]
 LENGTHS = (16_000, 5_123, 401, 30_000)
 
 Load = Callable[..., NativeRecognizer]
-
-
-def noise(*lengths: int, seed: int = 1) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(length, generator=generator) * 0.1 for length in lengths]
-
-
-def relative_error(ours: Tensor, theirs: Tensor) -> float:
-    assert ours.shape == theirs.shape
-    return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +95,9 @@ def test_every_official_geometry_loads_and_recognises(name: str, tmp_path: Path)
     """One layer of the full width: the shapes are the official ones, only their number is not."""
     cfg = configuration(name, width=768, layers=1, heads=16)
     path = save(tmp_path, name, cfg, random_weights(cfg))
-    from asr_core.model.linear import Backend  # noqa: PLC0415
+    from asr_core.model.linear import Target  # noqa: PLC0415
 
-    recognizer = NativeRecognizer(path, tmp_path, Backend(torch.device("cpu"), "fp32"))
+    recognizer = NativeRecognizer(path, tmp_path, Target(torch.device("cpu"), "fp32"))
     (hypothesis,) = recognizer.recognize(noise(32_000))
     assert hypothesis.n_frames == 50 + (not name.startswith("v3"))
     assert hypothesis.tokens

@@ -17,9 +17,9 @@ import torch
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model import cpu
 from asr_core.model.cpu import available_cores, choose_precision
-from asr_core.model.linear import Backend, Int8Linear, PackedLinear, PlainLinear, bf16_is_native, has_onednn
+from asr_core.model.linear import Int8Linear, PackedLinear, PlainLinear, Target, bf16_is_native, has_onednn
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
-from tests.model.test_parity import noise, relative_error
+from tests.model.waveforms import noise, relative_error
 
 CPU = torch.device("cpu")
 Load = Callable[..., NativeRecognizer]
@@ -43,7 +43,7 @@ def test_the_fast_layers_are_really_taken(load: Load) -> None:
 def test_bf16_weights_are_packed_as_such(load: Load) -> None:
     recognizer = load("v3_ctc", "bf16")
     assert linears(recognizer) == {PackedLinear}
-    assert recognizer.encoder.backend.dtype is torch.bfloat16
+    assert recognizer.encoder.target.dtype is torch.bfloat16
 
 
 def test_without_onednn_the_plain_layers_give_the_same(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_auto_takes_what_measured_faster(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cpu, "bf16_is_native", lambda: True)
     for fast, slow in (("fp32", "bf16"), ("bf16", "fp32")):
         seconds = {fast: 0.001, slow: 0.002}
-        monkeypatch.setattr(cpu, "seconds_per_layer", lambda backend, seconds=seconds: seconds[backend.precision])
+        monkeypatch.setattr(cpu, "seconds_per_layer", lambda target, seconds=seconds: seconds[target.precision])
         choice = choose_precision("auto", CPU)
         assert choice.precision == fast
         assert f"{fast} 1.0 ms" in choice.reason
@@ -104,9 +104,9 @@ from pathlib import Path
 import torch
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.cpu import choose_precision
-from asr_core.model.linear import Backend, bf16_is_native
+from asr_core.model.linear import Target, bf16_is_native
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
-from tests.model.test_parity import noise
+from tests.model.waveforms import noise
 cpu, path, report = torch.device("cpu"), Path(sys.argv[1]), {}
 report["native"] = bf16_is_native()
 report["auto"] = choose_precision("auto", cpu).precision
@@ -115,8 +115,8 @@ try:
 except PrecisionUnsupported as error:
     report["bf16"] = str(error)
 waveforms = noise(16_000)
-exact = NativeRecognizer(path, path.parent, Backend(cpu, "fp32")).log_probs(waveforms)[0]
-quantised = NativeRecognizer(path, path.parent, Backend(cpu, choose_precision("int8", cpu).precision))
+exact = NativeRecognizer(path, path.parent, Target(cpu, "fp32")).log_probs(waveforms)[0]
+quantised = NativeRecognizer(path, path.parent, Target(cpu, choose_precision("int8", cpu).precision))
 report["int8_error"] = float((quantised.log_probs(waveforms)[0] - exact).norm() / exact.norm())
 report["fp32"] = exact.tolist()
 print(json.dumps(report))
@@ -165,4 +165,4 @@ def test_a_containers_cpu_quota_bounds_the_cores(
 
 
 def test_a_layer_is_measured_in_less_than_a_second_of_work() -> None:
-    assert cpu.seconds_per_layer(Backend(CPU, "fp32"), repeats=3) > 0
+    assert cpu.seconds_per_layer(Target(CPU, "fp32"), repeats=3) > 0

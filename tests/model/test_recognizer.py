@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from asr_core.errors import ModelError
 from asr_core.model.heads import RnntHead
-from asr_core.model.linear import Precision
+from asr_core.model.linear import bf16_is_native
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from asr_core.model.weights import DEMO
-from benchmarks.checkpoints import OFFICIAL
-from tests.model.test_parity import noise
+from asr_core.types import Precision
+from reference.checkpoints import OFFICIAL
+from tests.model.waveforms import noise
 
 Load = Callable[..., NativeRecognizer]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8") if bf16_is_native() else ("fp32", "int8")
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

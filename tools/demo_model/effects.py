@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from asr_core.types import INT16_SCALE
 from tools.demo_model.voices import SAMPLE_RATE, Wave
 
 CODECS = {  # ffmpeg's output options: container, then encoder
@@ -59,7 +60,7 @@ def through_codec(waves: Sequence[Wave], codec: str) -> list[Wave]:
     pcm = (np.clip(joined, -1, 1) * 32767).astype("<i2").tobytes()
     coded = ffmpeg(pcm, PLAIN, CODECS[codec])
     pcm_back = np.frombuffer(ffmpeg(coded, CODECS[codec][:2], PLAIN), "<i2")
-    heard = pcm_back.astype(np.float32) / np.float32(32768)
+    heard = pcm_back.astype(np.float32) / np.float32(INT16_SCALE)
     heard = np.pad(heard, (0, max(0, len(joined) - len(heard)))).astype(np.float32)
     ends = np.cumsum([len(wave) + GAP for wave in waves])
     return [heard[end - GAP - len(wave) : end - GAP].copy() for wave, end in zip(waves, ends, strict=True)]

@@ -18,7 +18,7 @@ from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import Recognizer, load_recognizer
-from asr_core.types import Pcm, VadOptions
+from asr_core.types import INT16_SCALE, Pcm, VadOptions
 from tools.demo_model.recordings import HELD_OUT_SEED, Recording, held_out, long_recording, noisy, speak, trained_labels
 from tools.demo_model.scoring import Score, score, total
 from tools.demo_model.voices import Wave
@@ -41,7 +41,7 @@ def hear(recognizer: Recognizer, recordings: list[Recording]) -> list[str]:
     heard: dict[int, str] = {}
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
-        waves = [torch.from_numpy(pcm_of(recordings[i].wave).astype(np.float32) / 32768) for i in chosen]
+        waves = [torch.from_numpy(pcm_of(recordings[i].wave).astype(np.float32) / INT16_SCALE) for i in chosen]
         heard |= zip(chosen, (hypothesis.text for hypothesis in recognizer.recognize(waves)), strict=True)
     return [heard[i] for i in range(len(recordings))]
 
@@ -51,7 +51,7 @@ def hear_long(recognizer: Recognizer, network: SileroNetwork, pcm: Pcm) -> list[
     segmenter = Segmenter(network, ChunkPolicy(), VadOptions())
     blocks = [pcm[start : start + BLOCK] for start in range(0, len(pcm), BLOCK)]
     chunks = [chunk for block in blocks for chunk in segmenter.push(block)] + segmenter.flush()
-    waves = [torch.from_numpy(chunk.pcm.astype(np.float32) / 32768) for chunk in chunks]
+    waves = [torch.from_numpy(chunk.pcm.astype(np.float32) / INT16_SCALE) for chunk in chunks]
     return [hypothesis.text for wave in waves for hypothesis in recognizer.recognize([wave])]
 
 

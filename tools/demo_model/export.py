@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.eager import HOP_LENGTH, N_FFT, SAMPLE_RATE
+from reference.eager import HOP_LENGTH, N_FFT, SAMPLE_RATE
 from tools.demo_model.train import NETWORK, VOCABULARY, trained_weights
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.eager import MEL_FLOOR, Preprocessor
+from reference.eager import MEL_FLOOR, Preprocessor
 from tools.demo_model.effects import noise
 from tools.demo_model.synth import load_part, log_mel
 from tools.demo_model.voices import SAMPLE_RATE

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.eager import Preprocessor
+from reference.eager import Preprocessor
 from tools.demo_model.effects import disturb
 from tools.demo_model.text import Sentence, sentences
 from tools.demo_model.voices import Wave, change_speed, draw_espeak, espeak, festival

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
-from benchmarks.eager import EagerCTC, EncoderConfig, RotaryAttention
+from reference.eager import EagerCTC, EncoderConfig, RotaryAttention
 from tools.demo_model.mixing import FRAMES_PER_SECOND, Batch, Corpus, Mixer
 from tools.demo_model.optimizer import SharedOptimizer, bind, layout
 

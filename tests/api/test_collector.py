@@ -5,37 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.samples import Sample
 
+from asr_core.api.metrics import Metrics
+from asr_core.engine.engine import Engine
 from asr_core.errors import BadAudio, FfmpegMissing, QueueFull
-from asr_core.metrics import Metrics
+from asr_core.settings import Settings
+from tests.conftest import REPOSITORY
 
-DASHBOARD = Path(__file__).parent.parent / "docs" / "grafana-dashboard.json"
-
-
-@dataclass
-class Status:
-    model: str = "v3_ctc"
-    loaded: bool = False
-    device: str | None = None
-    precision: str | None = None
+DASHBOARD = REPOSITORY / "docs" / "grafana-dashboard.json"
 
 
-@dataclass
-class Engine:
-    """An engine that has already done something."""
-
-    status: Status
-    audio_s: float = 0.0
-    compute_s: float = 0.0
-    wait_s: float = 0.0
-    n_waited: int = 0
-    n_waiting: int = 0
+@pytest.fixture
+def engine() -> Engine:
+    """One that has not been started."""
+    return Engine(Settings(model="demo", precision="fp32"))
 
 
 @pytest.fixture
@@ -47,29 +35,33 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_the_engine_is_asked_when_the_metrics_are_read(metrics: Metrics) -> None:
-    engine = Engine(Status())
+def test_the_engine_is_asked_when_the_metrics_are_read(metrics: Metrics, engine: Engine, speech: Path) -> None:
     metrics.watch(engine)
     assert value(metrics, "asr_model_loaded") == 0
-    assert value(metrics, "asr_model_info", model="v3_ctc", device="", precision="") == 1
+    assert value(metrics, "asr_model_info", model="demo", device="", precision="") == 1
     assert value(metrics, "asr_real_time_factor") == 0
-    engine.status = Status(loaded=True, device="cpu", precision="bf16")
-    engine.audio_s, engine.compute_s, engine.wait_s, engine.n_waited, engine.n_waiting = 100.0, 5.0, 3.0, 6, 2
+    asyncio.run(_hear(engine, speech, metrics))
+
+
+async def _hear(engine: Engine, speech: Path, metrics: Metrics) -> None:
+    await engine.start()
+    while not engine.status.loaded:
+        await asyncio.sleep(0.02)
+    async with engine.open(speech) as job:
+        transcript = await job.transcript()
     assert value(metrics, "asr_model_loaded") == 1
-    assert value(metrics, "asr_model_info", model="v3_ctc", device="cpu", precision="bf16") == 1
-    assert value(metrics, "asr_heard_seconds_total") == 100
-    assert value(metrics, "asr_compute_seconds_total") == 5
-    assert value(metrics, "asr_real_time_factor") == 0.05
-    assert value(metrics, "asr_queue_chunks") == 2
-    assert value(metrics, "asr_queue_wait_seconds_sum") == 3
-    assert value(metrics, "asr_queue_wait_seconds_count") == 6
+    assert value(metrics, "asr_model_info", model="demo", device="cpu", precision="fp32") == 1
+    assert value(metrics, "asr_heard_seconds_total") == pytest.approx(transcript.duration_s)
+    assert value(metrics, "asr_real_time_factor") == pytest.approx(engine.compute_s / engine.audio_s)
+    assert (value(metrics, "asr_queue_chunks"), value(metrics, "asr_queue_wait_seconds_count")) == (0, 1)
+    await engine.stop()
 
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
         (None, "done"),
-        (QueueFull("full"), "busy"),
+        (QueueFull(2), "busy"),
         (BadAudio("broken"), "bad_request"),
         (asyncio.CancelledError(), "cancelled"),
         (FfmpegMissing("missing"), "failed"),
@@ -105,8 +97,8 @@ def test_a_failed_request_counts_under_the_name_of_its_error(metrics: Metrics) -
     assert counted == {"BadAudio": 1}
 
 
-def test_the_dashboard_asks_for_every_metric_and_for_none_that_does_not_exist(metrics: Metrics) -> None:
-    metrics.watch(Engine(Status()))
+def test_the_dashboard_asks_for_every_metric_and_for_none_that_does_not_exist(metrics: Metrics, engine: Engine) -> None:
+    metrics.watch(engine)
     exposed: dict[str, str] = {}
     """Name of a series → name of its metric."""
     for family in metrics.registry.collect():
@@ -137,8 +129,8 @@ def test_the_dashboard_is_valid_for_any_data_source_and_its_panels_do_not_overla
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
-def test_every_metric_is_explained(metrics: Metrics) -> None:
-    metrics.watch(Engine(Status()))
+def test_every_metric_is_explained(metrics: Metrics, engine: Engine) -> None:
+    metrics.watch(engine)
     text = generate_latest(metrics.registry).decode()
     helps = re.findall(r"^# HELP asr_(\w+) (.*)$", text, re.MULTILINE)
     assert helps

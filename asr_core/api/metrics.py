@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, SummaryMetricFamily
@@ -14,43 +14,16 @@ from prometheus_client.registry import Collector
 
 from asr_core.errors import BadRequest, Busy
 
+if TYPE_CHECKING:
+    from asr_core.engine.engine import Engine
+
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-
-
-class StatusView(Protocol):
-    """The model, as far as it is known."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def loaded(self) -> bool: ...
-    @property
-    def device(self) -> str | None: ...
-    @property
-    def precision(self) -> str | None: ...
-
-
-class EngineView(Protocol):
-    """What the engine says of itself: see `asr_core.engine.engine.Engine`."""
-
-    @property
-    def audio_s(self) -> float: ...
-    @property
-    def compute_s(self) -> float: ...
-    @property
-    def wait_s(self) -> float: ...
-    @property
-    def n_waited(self) -> int: ...
-    @property
-    def n_waiting(self) -> int: ...
-    @property
-    def status(self) -> StatusView: ...
 
 
 class EngineCollector(Collector):
     """The engine's own numbers, read when they are asked for."""
 
-    def __init__(self, engine: EngineView) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
@@ -103,7 +76,7 @@ class Metrics:
             registry=registry,
         )
 
-    def watch(self, engine: EngineView) -> None:
+    def watch(self, engine: Engine) -> None:
         """Have `engine` asked for its numbers whenever the metrics are read."""
         self.registry.register(EngineCollector(engine))
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from sentencepiece import SentencePieceTrainer
 from torch import Tensor, nn
 
-from benchmarks import eager
+from reference import eager
 
 CHARACTERS = [" ", *(chr(code) for code in range(ord("а"), ord("я") + 1))]
 OFFICIAL = ("v1_ctc", "v1_rnnt", "v2_ctc", "v2_rnnt", "v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt")

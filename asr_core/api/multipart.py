@@ -1,0 +1,135 @@
+"""Incremental multipart/form-data decoding, without IO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from asr_core.errors import BadRequest
+
+FILE_FIELD = "file"
+"""What OpenAI calls the part that is the recording."""
+
+MAX_PARTS = 256
+MAX_FIELD_BYTES = 16 * 1024
+"""Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
+
+_HOW = "Send multipart/form-data with the recording as the part named `{}`."
+
+
+class FormDecoder:
+    """Incremental multipart/form-data decoder without IO: `feed` it pieces, take the file's bytes out as they come."""
+
+    def __init__(self, boundary: bytes, wanted: Callable[[str], bool], file_field: str = FILE_FIELD) -> None:
+        self.file_data = bytearray()
+        self._file_field = file_field
+        self._how = _HOW.format(file_field)
+        self._wanted = wanted
+        self._fields: list[tuple[str, str]] = []
+        self._parts = 0
+        self._has_file = False
+        self._ended = False
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._headers: dict[bytes, bytes] = {}
+        self._name = ""
+        self._sink: bytearray | None = None
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+                    "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._open_part,
+                    "on_part_data": self._part_data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as exc:
+            raise BadRequest(f"The multipart boundary is too long. {self._how}") from exc
+
+    def feed(self, piece: bytes) -> None:
+        """Decode further bytes of the body; BadRequest if they cannot belong to one that this server takes."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as exc:
+            raise BadRequest(f"The multipart body is malformed. {self._how}") from exc
+
+    def take_file_data(self) -> bytes:
+        """The file's bytes decoded since the last call."""
+        taken = bytes(self.file_data)
+        self.file_data.clear()
+        return taken
+
+    def finish(self) -> tuple[tuple[str, str], ...]:
+        """The text fields, once the body is over; BadRequest if it ended early or held no file."""
+        if not self._ended:
+            raise BadRequest("The multipart body is cut short: its closing boundary is missing.")
+        if not self._has_file:
+            raise BadRequest(f"The recording is missing. {self._how}", self._file_field)
+        return tuple(self._fields)
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise BadRequest(f"The form has more than {MAX_PARTS} parts.")
+        self._headers.clear()
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._header_name).lower()] = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _open_part(self) -> None:
+        """Decide where the part's data goes: to the file, to a kept field, or nowhere."""
+        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if kind != b"form-data" or b"name" not in options:
+            raise BadRequest("Every part needs a `Content-Disposition: form-data` header with a name.")
+        self._name = options[b"name"].decode("utf-8", "replace")
+        is_file = b"filename" in options or b"content-type" in self._headers
+        if self._name == self._file_field:
+            self._open_file(is_file)
+        elif b"filename" in options:
+            raise BadRequest(f"No file is expected in this field. {self._how}", self._name)
+        else:
+            self._sink = bytearray() if self._wanted(self._name) else None
+
+    def _open_file(self, is_file: bool) -> None:
+        if not is_file:
+            message = f"`{self._file_field}` must be the recording itself, not text, a path or a URL."
+            raise BadRequest(message, self._file_field)
+        if self._has_file:
+            raise BadRequest("Only one recording can be sent at a time.", self._file_field)
+        self._has_file = True
+        self._sink = self.file_data
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._sink is None:
+            return
+        self._sink += memoryview(data)[start:end]
+        if self._sink is not self.file_data and len(self._sink) > MAX_FIELD_BYTES:
+            raise BadRequest(f"The value is longer than {MAX_FIELD_BYTES} bytes.", self._name)
+
+    def _end_part(self) -> None:
+        if self._sink is not None and self._sink is not self.file_data:
+            try:
+                self._fields.append((self._name, self._sink.decode()))
+            except UnicodeDecodeError as exc:
+                raise BadRequest("The value is not UTF-8.", self._name) from exc
+        self._sink = None
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def boundary_of(content_type: str, file_field: str) -> bytes:
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        given = content_type.partition(";")[0].strip()[:100] or "nothing"
+        raise BadRequest(f"The request's content type is {given!r}. {_HOW.format(file_field)}")
+    return options[b"boundary"]

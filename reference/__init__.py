@@ -1,0 +1,1 @@
+"""The network as upstream writes it, and checkpoints for it: what tests, tools and benchmarks compare with."""

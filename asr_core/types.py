@@ -141,6 +141,8 @@ class Transcript:
 
     segments: tuple[Segment, ...]
     duration_s: float
+    warnings: tuple[str, ...] = ()
+    """What its reader should know, in sentences: what the recording lacks, what of the request had no effect."""
 
     @property
     def text(self) -> str:

@@ -22,10 +22,13 @@ async def main(recording: Path, model: str = "demo") -> None:
     segmenter = Segmenter(SileroNetwork.load(), ChunkPolicy(), VadOptions())
     async with decode(recording, max_seconds=36_000) as blocks:
         chunks = [chunk async for block in blocks for chunk in segmenter.push(block)] + segmenter.flush()
+    text: list[str] = []
     for chunk in chunks:
         (hypothesis,) = recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE])
-        for segment in segments(chunk, hypothesis, 0):
+        for segment in segments(chunk, hypothesis, first_index=len(text)):
             print(f"{segment.start_s:8.2f} – {segment.end_s:8.2f}  {segment.text}")
+            text.append(segment.text)
+    print(" ".join(text))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ def test_it_carries_the_service_and_the_demo_model_and_nothing_of_the_checkout_e
     carried = [path.relative_to(built / "src") for path in built.glob("src/**/*") if path.is_file()]
     assert [str(path) for path in carried if path.suffix in {".ckpt", ".model"}] == ["asr_core/demo/demo_ctc.ckpt"]
     assert not [path for path in carried if path.suffix == ".pyc" or path.name.startswith(".env")]
+    page = Path("asr_core") / "web" / "page"
+    assert {path for path in carried if path.parent == page} == {page / path.name for path in (ROOT / page).iterdir()}
 
 
 def test_it_pins_every_package_exactly_and_takes_torch_by_the_address_of_its_cpu_wheel(built: Path) -> None:

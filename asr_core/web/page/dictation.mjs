@@ -1,0 +1,80 @@
+import { $, keepFocus } from "./dom.mjs";
+import { Recording } from "./microphone.mjs";
+import { clock } from "./times.mjs";
+
+const REASONS = { NotAllowedError: "mic_denied", NotFoundError: "mic_missing" };
+
+/** Speaking instead of choosing a file. */
+export class Dictation {
+  constructor({ state, t, view, work }) {
+    Object.assign(this, { state, t, view, work });
+    this.recording = null;
+    $("record").onclick = () => this.start();
+    $("stop").onclick = () => this.finish();
+    $("discard").onclick = () => this.discard();
+  }
+
+  async start() {
+    const { state } = this;
+    if (state.phase !== "idle") return;
+    if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) {
+      this.#explain(window.isSecureContext ? "mic_unsupported" : "mic_insecure");
+      return;
+    }
+    state.phase = "asking";
+    let taken;
+    try {
+      taken = await Recording.start((seconds, level) => showLevel(seconds, level));
+    } catch (error) {
+      if (state.phase === "asking") this.#explain(REASONS[error.name] ?? "mic_failed");
+      return;
+    }
+    if (state.phase === "asking") this.#begin(taken);
+    else taken.discard(); // a file was chosen before the browser had its answer
+  }
+
+  #begin(recording) {
+    this.recording = recording;
+    Object.assign(this.state, { phase: "recording", note: null });
+    this.view.render();
+    this.view.announce(this.t("recording"));
+    keepFocus($("stop"));
+  }
+
+  /** Say why there is no microphone. */
+  #explain(reason) {
+    Object.assign(this.state, { phase: "idle", note: reason });
+    this.view.render();
+    this.view.announce(this.t(reason));
+  }
+
+  async finish() {
+    const taken = this.#take();
+    if (!taken) return;
+    const when = new Date().toLocaleString(this.state.language, { dateStyle: "short", timeStyle: "short" });
+    const sound = await taken.finish(`${this.t("recording_name")} ${when}`);
+    this.state.phase = "idle";
+    this.work.start(sound);
+  }
+
+  discard() {
+    const taken = this.#take();
+    if (!taken) return;
+    taken.discard();
+    this.state.phase = "idle";
+    this.view.render();
+    keepFocus($("record"));
+  }
+
+  /** The recording, once: a second click finds none. */
+  #take() {
+    const taken = this.recording;
+    this.recording = null;
+    return taken;
+  }
+}
+
+function showLevel(seconds, level) {
+  $("recorded").textContent = clock(seconds);
+  $("level").style.transform = `scaleX(${level})`;
+}

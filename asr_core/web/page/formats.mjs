@@ -1,0 +1,56 @@
+// What can be downloaded: byte for byte what the server answers in the same format.
+
+/** OpenAI's `verbose_json` object with segments and words, from a stream's segments and its last object. */
+export function verboseJson(segments, done) {
+  const { type: _, usage, ...head } = done ?? cutShort(segments);
+  return {
+    ...head,
+    segments: segments.map(({ type, words, ...segment }) => segment),
+    words: segments.flatMap((segment) => segment.words),
+    ...(usage && { usage }),
+  };
+}
+
+/** The head of what there is when a stream broke off. */
+function cutShort(segments) {
+  const text = segments.map((segment) => segment.text).join(" ");
+  return { task: "transcribe", language: "russian", duration: segments.at(-1).end, text };
+}
+
+/** From `verboseJson`'s object to the text of a file with that ending. */
+export const FORMATS = {
+  txt: (result) => result.text,
+  srt: (result) =>
+    [...cues(result.segments)]
+      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${cue.text.replaceAll("-->", "→")}\n\n`)
+      .join(""),
+  vtt: (result) =>
+    "WEBVTT\n\n" + [...cues(result.segments)].map((cue) => `${timing(cue, ".")}\n${escaped(cue.text)}\n\n`).join(""),
+  json: (result) => JSON.stringify(result, null, 2),
+};
+
+/** A file's name for what was made of the recording `name`. */
+export function downloadName(name, ending) {
+  const stem = name.replace(/\.[^.]{1,5}$/, "").replace(/[/\\:*?"<>|]/g, "-");
+  return `${stem || "text"}.${ending}`;
+}
+
+/** Text to show from `start` until before `end`, ms: at least 1 ms long, and never before the cue ahead has ended. */
+function* cues(segments) {
+  let end = 0;
+  for (const segment of segments) {
+    const start = Math.max(end, Math.round(segment.start * 1000));
+    end = Math.max(start + 1, Math.round(segment.end * 1000));
+    yield { start, end, text: segment.text };
+  }
+}
+
+const timing = (cue, mark) => `${stamp(cue.start, mark)} --> ${stamp(cue.end, mark)}`;
+
+function stamp(ms, mark) {
+  const pad = (n, width) => String(n).padStart(width, "0");
+  const s = Math.floor(ms / 1000);
+  return `${pad(Math.floor(s / 3600), 2)}:${pad(Math.floor(s / 60) % 60, 2)}:${pad(s % 60, 2)}${mark}${pad(ms % 1000, 3)}`;
+}
+
+const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

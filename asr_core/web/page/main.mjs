@@ -1,0 +1,67 @@
+// Puts the page together.
+
+import { Access } from "./access.mjs";
+import { Dictation } from "./dictation.mjs";
+import { $, all } from "./dom.mjs";
+import { firstLanguage, loadStrings, rememberLanguage, translator } from "./language.mjs";
+import { memory } from "./memory.mjs";
+import { Player } from "./player.mjs";
+import { Saving } from "./saving.mjs";
+import { Server } from "./server.mjs";
+import { isFree, newState } from "./state.mjs";
+import { Strip } from "./strip.mjs";
+import { Transcript } from "./transcript.mjs";
+import { View } from "./view.mjs";
+import { Work } from "./work.mjs";
+
+const strings = await loadStrings();
+const lasting = memory("localStorage");
+const state = newState(firstLanguage(strings, lasting, navigator.language));
+const t = translator(strings, state);
+const server = new Server(memory("sessionStorage"));
+const strip = new Strip($("strip"));
+const transcript = new Transcript($("text"), t, (index) => player.playFrom(state.words[index].start));
+const player = new Player({ state, t, strip, transcript, onChange: () => view.render() });
+const view = new View({ state, t, server, player, transcript });
+const work = new Work({ state, t, view, server, player, strip, transcript });
+const access = new Access({ state, view, server, work });
+new Dictation({ state, t, view, work });
+new Saving({ state, t, view });
+
+$("choose").onclick = () => $("file").click();
+$("file").onchange = () => {
+  const [chosen] = $("file").files;
+  if (chosen) work.start(chosen);
+  $("file").value = ""; // the same file may be chosen again
+};
+
+for (const button of all("[data-language]")) {
+  button.onclick = () => {
+    state.language = button.dataset.language;
+    rememberLanguage(state.language, lasting);
+    view.render();
+  };
+}
+
+// A file dropped anywhere is meant for us: left to itself, the browser would leave the page to show it.
+const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+addEventListener("dragover", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("dragging"));
+addEventListener("drop", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  if (event.dataTransfer.files.length) work.start(event.dataTransfer.files[0]);
+});
+
+addEventListener("beforeunload", (event) => {
+  if (!isFree(state)) event.preventDefault();
+});
+
+view.render();
+access.watch();
+access.checkKey();

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from asr_core.errors import (
     AsrError,
+    AudioTooLong,
     BadRequest,
     Busy,
     FfmpegMissing,
@@ -47,6 +48,7 @@ class Problem:
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
     BadRequest: Problem(400, "invalid_request_error"),
+    AudioTooLong: Problem(400, "invalid_request_error", "audio_too_long"),
     UnknownModel: Problem(400, "invalid_request_error", "model_not_found"),
     Unauthorized: Problem(401, "invalid_request_error", "invalid_api_key", {"WWW-Authenticate": "Bearer"}),
     NotFound: Problem(404, "invalid_request_error", "not_found"),

@@ -123,7 +123,7 @@ def test_a_recording_that_is_too_long_is_a_bad_request(strict: Server, speech: P
     recording = too_long(speech, container)
     with pytest.raises(openai.BadRequestError, match="30 s") as refused:
         client(strict, KEY).audio.transcriptions.create(file=("a", recording), model="whisper-1")
-    assert refused.value.param == "file"
+    assert (refused.value.param, refused.value.code) == ("file", "audio_too_long")
 
 
 def test_an_error_after_the_first_byte_is_the_last_event(strict: Server, speech: Path) -> None:

@@ -19,7 +19,7 @@ from asr_core.types import Segment, Token, Transcript, Word
 from tests.conftest import Server, running_server, wait_until
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - after the check above
+from playwright.sync_api import Browser, BrowserType, Error, Locator, Page, Route, expect, sync_playwright  # noqa: E402 - after the check above
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -46,11 +46,16 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[BrowserType]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    running = chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+    yield running
+    running.close()
 
 
 @pytest.fixture
@@ -91,6 +96,15 @@ def send(page: Page, *paths: Path) -> None:
     page.locator("#file").set_input_files(list(paths))
 
 
+def drop(page: Page, *paths: Path) -> None:
+    script = """(files) => {
+        const carried = new DataTransfer();
+        for (const [name, bytes] of files) carried.items.add(new File([new Uint8Array(bytes)], name));
+        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true}));
+    }"""
+    page.evaluate(script, [[path.name, list(path.read_bytes())] for path in paths])
+
+
 def wait_for_text(page: Page) -> None:
     expect(page.locator("#tools")).to_be_visible(timeout=WAIT_MS)
 
@@ -127,15 +141,26 @@ def test_a_recording_becomes_its_text_with_times(open_page: Open, speech: Path, 
 
 def test_a_dropped_file_is_transcribed(open_page: Open, speech: Path, spoken_text: str) -> None:
     page = open_page()
-    drop = """([name, bytes]) => {
-        const carried = new DataTransfer();
-        carried.items.add(new File([new Uint8Array(bytes)], name));
-        document.querySelector("#pick").dispatchEvent(new DragEvent("drop", {dataTransfer: carried, bubbles: true}));
-    }"""
-    page.evaluate(drop, ["dropped.wav", list(speech.read_bytes())])
+    drop(page, speech)
     wait_for_text(page)
     assert text_of(page) == spoken_text
-    expect(page.locator("#result-name")).to_have_text("dropped.wav")
+    heading = page.locator("#result-name")
+    expect(heading).to_have_text("speech.wav")
+    expect(heading).to_be_focused()  # for who listens to the page: nothing to see, as nothing can be done with it
+    assert heading.evaluate("heading => getComputedStyle(heading).outlineStyle") == "none"
+
+
+def test_of_several_files_the_first_is_transcribed_and_the_page_says_so(
+    open_page: Open, speech: Path, tmp_path: Path
+) -> None:
+    (other := tmp_path / "other.wav").write_bytes(speech.read_bytes())
+    page = open_page()
+    drop(page, speech, other)
+    wait_for_text(page)
+    expect(page.locator("#result-name")).to_have_text("speech.wav")
+    expect(page.locator("#others")).to_have_text(
+        "Only the first file was taken: recordings are transcribed one at a time."
+    )
 
 
 def test_text_arrives_while_the_rest_is_being_recognised_and_stays_when_it_is_cancelled(
@@ -215,6 +240,56 @@ WATCH = """
 """Notes the moment, s, that playing is first moved to, and the words that are marked, which may be for 50 ms each."""
 
 
+def question(page: Page) -> Locator:
+    return page.get_by_role("dialog")
+
+
+def test_a_text_that_was_not_saved_is_replaced_only_if_its_reader_agrees(
+    open_page: Open, speech: Path, tmp_path: Path
+) -> None:
+    (second := tmp_path / "second.wav").write_bytes(speech.read_bytes())
+    page = open_page()
+    send(page, speech)
+    wait_for_text(page)
+    drop(page, second)
+    expect(question(page)).to_contain_text("You have neither copied nor downloaded it")
+    expect(page.get_by_role("button", name="Go back")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(question(page)).to_be_hidden()
+    page.get_by_role("button", name="Another recording").click()
+    page.get_by_role("button", name="Go back").click()
+    expect(page.locator("#result-name")).to_have_text("speech.wav")
+    wait_for_text(page)
+    drop(page, second)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#result-name")).to_have_text("second.wav")
+    wait_for_text(page)
+
+
+@pytest.mark.parametrize("way", ["Copy the text", "SRT"])
+def test_a_text_that_was_saved_is_replaced_without_a_question(open_page: Open, speech: Path, way: str) -> None:
+    page = open_page(permissions=["clipboard-write"])
+    send(page, speech)
+    wait_for_text(page)
+    page.get_by_role("button", name=way).click()
+    expect(page.locator("#copy")).to_have_text("Copied" if way == "Copy the text" else "Copy the text")
+    page.get_by_role("button", name="Another recording").click()
+    expect(page.locator("#choose")).to_be_focused()
+
+
+def test_a_tab_with_a_text_that_was_not_saved_is_closed_only_if_its_reader_agrees(
+    open_page: Open, speech: Path
+) -> None:
+    page = open_page()
+    page.locator("h1").click()  # browsers listen to pages only that somebody has touched
+    send(page, speech)
+    wait_for_text(page)
+    with page.expect_event("dialog") as asked:
+        page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+
+
 def test_a_word_can_be_clicked_to_be_heard_and_is_marked_while_it_is(
     open_page: Open, server: Server, speech: Path
 ) -> None:
@@ -291,8 +366,11 @@ def test_a_broken_file_is_explained_in_the_language_of_the_page(open_page: Open,
     page = open_page(locale="ru-RU")
     send(page, broken)
     alarm = page.get_by_role("alert")
-    expect(alarm).to_contain_text("Эту запись не получается прочитать")
-    expect(alarm).to_contain_text("The file is not a recording that can be decoded")
+    expect(alarm).to_contain_text("Не удалось прочитать запись")
+    assert not re.search("[a-z]{2}", alarm.inner_text().replace("broken.mp3", ""), re.IGNORECASE)
+    page.get_by_text("Ответ сервера").click()
+    expect(page.locator("#alarm-message")).to_be_visible()
+    expect(page.locator("#alarm-message")).to_contain_text("The file is not a recording that can be decoded")
     page.get_by_role("button", name="EN").click()
     expect(alarm).to_contain_text("This recording cannot be read")
     page.get_by_role("button", name="Another recording").click()
@@ -300,8 +378,49 @@ def test_a_broken_file_is_explained_in_the_language_of_the_page(open_page: Open,
     wait_for_text(page)
 
 
+def test_a_file_that_vanishes_before_it_is_sent_is_not_taken_for_a_lost_connection(
+    open_page: Open, tmp_path: Path, speech: Path
+) -> None:
+    (unplugged := tmp_path / "unplugged.wav").write_bytes(speech.read_bytes())
+    page = open_page()
+
+    def unplug(route: Route) -> None:
+        unplugged.unlink()
+        route.continue_()
+
+    page.route("**/v1/models", unplug)
+    send(page, unplugged)
+    expect(page.get_by_role("alert")).to_contain_text("The browser could not read the file")
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+
+
+def test_an_answer_from_somebody_else_is_no_answer(open_page: Open, speech: Path) -> None:
+    """Of a network, say, that wants its users to log in first."""
+    page = open_page()
+    page.route("**/transcribe_stream", lambda route: route.fulfill(body="<html>\nLog in\n</html>\n"))
+    send(page, speech)
+    expect(page.get_by_role("alert")).to_contain_text("The connection to the server was lost")
+
+
+def test_what_the_server_noticed_about_a_recording_is_on_the_page(open_page: Open, speech: Path) -> None:
+    warnings = ["The recording is damaged at 0:07.", "<b>Its header is wrong.</b>"]
+    answer = {"type": "done", "text": "", "duration": 7.0, "warnings": warnings}
+    page = open_page()
+    page.route("**/transcribe_stream", lambda route: route.fulfill(body=json.dumps(answer) + "\n"))
+    send(page, speech)
+    remarks = page.get_by_text("Remarks from the server: 2")
+    expect(remarks).to_be_visible()
+    remarks.click()
+    expect(page.locator("#warnings li")).to_have_text(warnings)
+    page.unroute("**/transcribe_stream")
+    page.get_by_role("button", name="Another recording").click()
+    send(page, speech)
+    wait_for_text(page)
+    expect(page.locator("#warnings")).to_be_hidden()
+
+
 def test_a_busy_server_is_explained_and_can_be_tried_again(
-    open_page: Open, minutes: Path, speech: Path, spoken_text: str
+    open_page: Open, server: Server, minutes: Path, speech: Path, spoken_text: str
 ) -> None:
     others = [open_page(), open_page()]
     for other in others:
@@ -312,7 +431,7 @@ def test_a_busy_server_is_explained_and_can_be_tried_again(
     expect(page.get_by_role("alert")).to_contain_text("The server is busy")
     others[0].locator("#cancel").click()
     expect(others[0].get_by_role("alert")).to_be_visible()
-    page.wait_for_timeout(1000)
+    wait_until(lambda: server.metric("asr_open_jobs") < 2, "a place at the server")
     page.get_by_role("button", name="Try again").click()
     wait_for_text(page)
     assert text_of(page) == spoken_text
@@ -323,6 +442,8 @@ def test_a_lost_connection_is_explained(open_page: Open, speech: Path) -> None:
     page.context.set_offline(True)
     send(page, speech)
     expect(page.get_by_role("alert")).to_contain_text("The connection to the server was lost")
+    expect(page.locator("#news")).to_be_empty()  # no more of an upload that has ended
+    expect(page.locator("#stage")).to_be_empty()
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     wait_for_text(page)
@@ -351,11 +472,16 @@ def test_a_name_of_a_file_is_text_and_never_markup(open_page: Open, tmp_path: Pa
     assert page.title() == f"✓ · {name}"
 
 
+def wait_for_seconds(page: Page, seconds: int) -> None:
+    """Until so much or more has been recorded."""
+    expect(page.locator("#recorded")).to_have_text(re.compile(rf"0:0[{seconds}-9]"))
+
+
 def test_the_microphone_is_recorded_and_transcribed(open_page: Open) -> None:
     page = open_page(permissions=["microphone"])
     page.get_by_role("button", name="Record your voice").click()
     expect(page.locator("#stop")).to_be_focused()
-    expect(page.locator("#recorded")).to_have_text("0:02")
+    wait_for_seconds(page, 2)
     page.locator("#stop").click()
     expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator("#result-name")).to_contain_text("Recording")
@@ -380,9 +506,13 @@ SLOW_PERMISSION = """
         streams.push(await granted(wanted));
         return streams.at(-1);
     };
+    window.unplug = () => streams.at(-1).getTracks().forEach((track) => track.stop());
     window.microphones = () => [streams.length, streams.filter((stream) => stream.active).length];
 """
-"""A browser that asks for the microphone until `answer()`; `microphones()`: how many were opened, how many are open."""
+"""A browser that asks for the microphone until `answer()`.
+
+`microphones()`: how many were opened, how many are open; `unplug()` is the end of the last one.
+"""
 
 
 def test_a_microphone_is_asked_for_once_and_closed_when_its_recording_is_discarded(open_page: Open) -> None:
@@ -412,11 +542,62 @@ def test_a_file_chosen_while_the_browser_asks_for_the_microphone_takes_its_place
     assert text_of(page) == spoken_text
 
 
+def record(page: Page, seconds: int) -> None:
+    """Speak into a microphone that can be unplugged."""
+    page.evaluate(SLOW_PERMISSION)
+    page.get_by_role("button", name="Record your voice").click()
+    page.evaluate("answer()")
+    expect(page.locator("#stop")).to_be_focused()
+    wait_for_seconds(page, seconds)
+
+
+def test_what_was_said_before_the_microphone_was_unplugged_is_transcribed(open_page: Open) -> None:
+    page = open_page(permissions=["microphone"])
+    record(page, 2)
+    page.evaluate("unplug()")
+    expect(page.get_by_role("heading", name="The microphone is gone")).to_be_visible()
+    page.get_by_role("button", name="Transcribe", exact=True).click()
+    expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the recording").click()
+    probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]
+    saved = subprocess.run([*probe, str(download.value.path())], capture_output=True, text=True, check=True)
+    assert saved.stdout.strip() == "audio"
+    assert download.value.suggested_filename.endswith(".webm")
+
+
+def test_after_an_unplugged_microphone_another_one_can_be_used(open_page: Open) -> None:
+    page = open_page(permissions=["microphone"])
+    record(page, 1)
+    page.evaluate("unplug()")
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Record your voice").click()
+    expect(page.get_by_role("heading", name="Recording")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop and transcribe")).to_be_focused()
+
+
+def test_a_voice_that_could_not_be_transcribed_is_not_thrown_away_without_a_question(open_page: Open) -> None:
+    page = open_page(permissions=["microphone"])
+    record(page, 1)
+    page.context.set_offline(True)
+    page.locator("#stop").click()
+    expect(page.get_by_role("alert")).to_contain_text("The connection to the server was lost")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_contain_text("The connection to the server was lost")
+    page.get_by_role("button", name="Another recording").click()
+    expect(question(page)).to_contain_text("It exists on this page only")
+    page.get_by_role("button", name="Go back").click()
+    with page.expect_download():
+        page.get_by_role("button", name="Save the recording").click()
+    page.get_by_role("button", name="Another recording").click()
+    expect(page.locator("#choose")).to_be_focused()
+
+
 def test_stopping_twice_is_stopping_once(open_page: Open) -> None:
     page = open_page(permissions=["microphone"])
     page.get_by_role("button", name="Record your voice").click()
     expect(page.locator("#stop")).to_be_focused()
-    page.wait_for_timeout(1500)  # of sound
+    wait_for_seconds(page, 1)
     page.locator("#stop").evaluate("stop => { stop.click(); stop.click(); }")
     expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
 
@@ -452,7 +633,8 @@ def test_the_language_is_the_browsers_and_the_switch_is_remembered(open_page: Op
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_sticks_out_of_the_screen(open_page: Open, speech: Path, scheme: str) -> None:
-    page = open_page(viewport={"width": 360, "height": 740}, locale="ru-RU", color_scheme=scheme, has_touch=True)
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    page = open_page(locale="ru-RU", color_scheme=scheme, **phone)
 
     def width() -> int:
         return int(page.evaluate("document.documentElement.scrollWidth"))
@@ -461,6 +643,9 @@ def test_on_a_phone_nothing_sticks_out_of_the_screen(open_page: Open, speech: Pa
     send(page, speech)
     wait_for_text(page)
     assert width() == 360
+    wait_for_sound(page)
+    expect(page.locator("#hint")).to_contain_text("Нажмите на слово")
+    expect(page.locator("#hint .keys")).to_be_hidden()
 
 
 @pytest.fixture(scope="module")
@@ -500,3 +685,48 @@ def test_a_recording_that_was_chosen_before_the_key_is_sent_once_there_is_one(
     page.get_by_label("Access key").press("Enter")
     wait_for_text(page)
     assert text_of(page) == spoken_text
+
+
+def test_a_key_whose_check_got_no_answer_stays_in_its_field(open_page: Open, locked_server: Server) -> None:
+    page = open_page(locked_server.url)
+    field = page.get_by_label("Access key")
+    field.fill("сезам-1")
+    page.context.set_offline(True)
+    field.press("Enter")
+    expect(page.locator("#key-hint")).to_have_text("The server does not answer.")
+    expect(field).to_have_value("сезам-1")
+    page.context.set_offline(False)
+    field.press("Enter")
+    expect(field).to_be_hidden()
+
+
+@pytest.fixture
+def page_without_storage(chromium: BrowserType, tmp_path: Path, locked_server: Server) -> Iterator[Page]:
+    """The page in a browser whose user has forbidden pages to keep anything."""
+    preferences = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (tmp_path / "Default").mkdir()
+    (tmp_path / "Default" / "Preferences").write_text(json.dumps(preferences))
+    context = chromium.launch_persistent_context(tmp_path, executable_path=CHROMIUM, args=OPTIONS, locale="en-US")
+    page = context.new_page()
+    page.goto(locked_server.url)
+    yield page
+    context.close()
+
+
+def test_where_pages_may_keep_nothing_a_key_lasts_as_long_as_the_page(
+    page_without_storage: Page, speech: Path, spoken_text: str
+) -> None:
+    page = page_without_storage
+    with pytest.raises(Error, match="Access is denied"):
+        page.evaluate("sessionStorage.length")
+    field = page.get_by_label("Access key")
+    field.fill("сезам-1")
+    field.press("Enter")
+    expect(field).to_be_hidden()
+    page.get_by_role("button", name="Русский").click()
+    expect(page.get_by_role("heading", name="Речь в текст")).to_be_visible()
+    send(page, speech)
+    wait_for_text(page)
+    assert text_of(page) == spoken_text
+    page.get_by_role("button", name="Забыть ключ").click()
+    expect(page.locator("#key-input")).to_be_visible()

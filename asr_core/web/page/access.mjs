@@ -1,4 +1,5 @@
 import { $, keepFocus } from "./dom.mjs";
+import { isKeyAsked, judgeKey } from "./state.mjs";
 
 const EVERY_MS = 3000;
 
@@ -12,23 +13,26 @@ export class Access {
 
   /** Look at the server until its model is loaded. */
   async watch() {
+    clearTimeout(this.timer);
+    const wasAway = this.state.server === undefined;
     try {
       this.state.server = await this.server.ask("health");
     } catch {
       this.state.server = undefined;
     }
     this.view.renderServer();
-    if (!this.state.server?.loaded) setTimeout(() => this.watch(), EVERY_MS);
+    clearTimeout(this.timer); // of another call, while this one waited for its answer
+    if (!this.state.server?.loaded) this.timer = setTimeout(() => this.watch(), EVERY_MS);
+    if (wasAway && this.state.server) await this.checkKey();
   }
 
+  /** Does the server take the key that there is, or ask for one? */
   async checkKey() {
-    const { server, state } = this;
-    try {
-      await server.ask("v1/models");
-      state.key = server.hasKey ? "accepted" : "unneeded";
-    } catch (error) {
-      if (error.status === 401) state.key = server.hasKey ? "wrong" : "wanted";
-    }
+    const status = await this.server.ask("v1/models").then(
+      () => 200,
+      (problem) => problem.status,
+    );
+    judgeKey(this.state, status, this.server.hasKey);
     this.view.render();
   }
 
@@ -36,7 +40,7 @@ export class Access {
     event.preventDefault();
     this.server.useKey($("key-input").value.trim());
     await this.checkKey();
-    if (this.state.key === "wrong") return $("key-input").select();
+    if (isKeyAsked(this.state)) return $("key-input").select();
     $("key-input").value = "";
     if (this.state.problem?.status === 401) this.work.start(this.state.file);
     else keepFocus($("choose"));

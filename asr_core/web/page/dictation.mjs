@@ -1,5 +1,6 @@
 import { $, keepFocus } from "./dom.mjs";
 import { Recording } from "./microphone.mjs";
+import { explain, loseMicrophone, record } from "./state.mjs";
 import { clock } from "./times.mjs";
 
 const REASONS = { NotAllowedError: "mic_denied", NotFoundError: "mic_missing" };
@@ -24,7 +25,7 @@ export class Dictation {
     state.phase = "asking";
     let taken;
     try {
-      taken = await Recording.start((seconds, level) => showLevel(seconds, level));
+      taken = await Recording.start({ onLevel: showLevel, onLost: () => this.#lose() });
     } catch (error) {
       if (state.phase === "asking") this.#explain(REASONS[error.name] ?? "mic_failed");
       return;
@@ -35,17 +36,22 @@ export class Dictation {
 
   #begin(recording) {
     this.recording = recording;
-    Object.assign(this.state, { phase: "recording", note: null });
+    record(this.state);
     this.view.render();
-    this.view.announce(this.t("recording"));
     keepFocus($("stop"));
+  }
+
+  /** What was said so far waits for the user, who alone knows whether it is worth sending. */
+  #lose() {
+    loseMicrophone(this.state);
+    this.view.render();
   }
 
   /** Say why there is no microphone. */
   #explain(reason) {
-    Object.assign(this.state, { phase: "idle", note: reason });
+    explain(this.state, reason);
     this.view.render();
-    this.view.announce(this.t(reason));
+    keepFocus($("record"));
   }
 
   async finish() {
@@ -53,8 +59,9 @@ export class Dictation {
     if (!taken) return;
     const when = new Date().toLocaleString(this.state.language, { dateStyle: "short", timeStyle: "short" });
     const sound = await taken.finish(`${this.t("recording_name")} ${when}`);
+    if (!sound.size) return this.#explain("mic_nothing");
     this.state.phase = "idle";
-    this.work.start(sound);
+    this.work.start(sound, { isRecorded: true });
   }
 
   discard() {

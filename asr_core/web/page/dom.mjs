@@ -3,6 +3,11 @@
 export const $ = (id) => document.getElementById(id);
 export const all = (selector) => document.querySelectorAll(selector);
 
+/** Give `node` this text; if it has it already, nobody is told of it again. */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 /** Is all of its height on the screen? */
 export function isInView(element) {
   const { top, bottom } = element.getBoundingClientRect();

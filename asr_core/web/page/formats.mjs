@@ -35,6 +35,12 @@ export function downloadName(name, ending) {
   return `${stem || "text"}.${ending}`;
 }
 
+/** What the name of a file with a browser's recording of this media type ends in. */
+export function soundEnding(type) {
+  const [kind] = type.replace(/^\w+\//, "").split(";");
+  return kind === "mp4" ? "m4a" : kind;
+}
+
 /** Text to show from `start` until before `end`, ms: at least 1 ms long, and never before the cue ahead has ended. */
 function* cues(segments) {
   let end = 0;

@@ -10,12 +10,12 @@ export async function loadStrings() {
 
 /** The one that was chosen here before, else the browser's, if `strings` have it; else English. */
 export function firstLanguage(strings, memory, browsers) {
-  const wanted = memory.getItem(LANGUAGE) ?? browsers.split("-")[0];
-  return wanted in strings ? wanted : "en";
+  const wanted = memory.get(LANGUAGE) ?? browsers.split("-")[0];
+  return Object.hasOwn(strings, wanted) ? wanted : "en";
 }
 
 export function rememberLanguage(language, memory) {
-  memory.setItem(LANGUAGE, language);
+  memory.set(LANGUAGE, language);
 }
 
 /** `t(key, values)`: a text in the language of `state`, with `values` put into its gaps. */

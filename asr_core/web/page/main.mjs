@@ -4,29 +4,31 @@ import { Access } from "./access.mjs";
 import { Dictation } from "./dictation.mjs";
 import { $, all } from "./dom.mjs";
 import { firstLanguage, loadStrings, rememberLanguage, translator } from "./language.mjs";
-import { memory } from "./memory.mjs";
+import { Memory } from "./memory.mjs";
 import { Player } from "./player.mjs";
+import { Question } from "./question.mjs";
 import { Saving } from "./saving.mjs";
 import { Server } from "./server.mjs";
-import { isFree, newState } from "./state.mjs";
+import { isFree, loss, newState } from "./state.mjs";
 import { Strip } from "./strip.mjs";
 import { Transcript } from "./transcript.mjs";
 import { View } from "./view.mjs";
 import { Work } from "./work.mjs";
 
 const strings = await loadStrings();
-const lasting = memory("localStorage");
+const lasting = new Memory(() => localStorage);
 const state = newState(firstLanguage(strings, lasting, navigator.language));
 const t = translator(strings, state);
-const server = new Server(memory("sessionStorage"));
+const server = new Server(new Memory(() => sessionStorage));
 const strip = new Strip($("strip"));
 const transcript = new Transcript($("text"), t, (index) => player.playFrom(state.words[index].start));
 const player = new Player({ state, t, strip, transcript, onChange: () => view.render() });
 const view = new View({ state, t, server, player, transcript });
-const work = new Work({ state, t, view, server, player, strip, transcript });
+const question = new Question({ state, view });
+const work = new Work({ state, view, server, player, strip, transcript, question, onProblem: () => access.watch() });
 const access = new Access({ state, view, server, work });
 new Dictation({ state, t, view, work });
-new Saving({ state, t, view });
+new Saving({ state, view });
 
 $("choose").onclick = () => $("file").click();
 $("file").onchange = () => {
@@ -48,18 +50,20 @@ const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => {
   if (!carriesFiles(event)) return;
   event.preventDefault();
-  document.body.classList.add("dragging");
+  event.dataTransfer.dropEffect = isFree(state) ? "copy" : "none";
+  document.body.classList.toggle("dragging", isFree(state));
 });
 addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("dragging"));
 addEventListener("drop", (event) => {
   if (!carriesFiles(event)) return;
   event.preventDefault();
   document.body.classList.remove("dragging");
-  if (event.dataTransfer.files.length) work.start(event.dataTransfer.files[0]);
+  const [first, ...others] = event.dataTransfer.files;
+  if (first) work.start(first, { others: others.length });
 });
 
 addEventListener("beforeunload", (event) => {
-  if (!isFree(state)) event.preventDefault();
+  if (!isFree(state) || loss(state)) event.preventDefault();
 });
 
 view.render();

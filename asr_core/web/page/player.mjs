@@ -57,13 +57,18 @@ export class Player {
   playFrom(seconds) {
     if (!this.playable) return;
     this.audio.currentTime = seconds;
-    this.audio.play();
+    this.#play();
   }
 
   toggle() {
     if (!this.playable) return;
-    if (this.audio.paused) this.audio.play();
+    if (this.audio.paused) this.#play();
     else this.audio.pause();
+  }
+
+  /** Unless the browser will not, or is told to pause before it has begun. */
+  #play() {
+    this.audio.play().catch(() => this.renderButton());
   }
 
   #key(event) {

@@ -1,46 +1,73 @@
 import { $, all } from "./dom.mjs";
-import { downloadName, FORMATS, verboseJson } from "./formats.mjs";
+import { downloadName, FORMATS, soundEnding, verboseJson } from "./formats.mjs";
+import { say } from "./state.mjs";
 
 const KEEP_URL_MS = 60_000;
-const SAY_MS = 2000;
+const SHOWN_MS = 2000;
 
-/** Taking the text along: as a file, or on the clipboard. */
+/** Taking along what is on the page: as a file, or on the clipboard. */
 export class Saving {
-  constructor({ state, t, view }) {
-    Object.assign(this, { state, t, view });
+  constructor({ state, view }) {
+    Object.assign(this, { state, view });
     $("copy").onclick = () => this.#copy();
-    for (const button of all("[data-format]")) button.onclick = () => this.#download(button.dataset.format);
+    for (const button of all("[data-format]")) button.onclick = () => this.#saveText(button.dataset.format);
+    for (const button of all("[data-sound]")) button.onclick = () => this.#saveSound();
   }
 
   #result() {
     return verboseJson(this.state.segments, this.state.done);
   }
 
-  #download(format) {
-    const content = new Blob([FORMATS[format](this.#result())], { type: "text/plain" });
-    const url = URL.createObjectURL(content);
-    const download = downloadName(this.state.file.name, format);
-    Object.assign(document.createElement("a"), { href: url, download }).click();
-    setTimeout(() => URL.revokeObjectURL(url), KEEP_URL_MS);
+  #saveText(format) {
+    const content = FORMATS[format](this.#result());
+    save(new Blob([content], { type: "text/plain" }), downloadName(this.state.file.name, format));
+    this.state.isTextSaved = true;
+  }
+
+  #saveSound() {
+    const { file } = this.state;
+    save(file, downloadName(file.name, soundEnding(file.type)));
+    this.state.isSoundSaved = true;
   }
 
   async #copy() {
+    const { state, view } = this;
+    const { file } = state;
     const outcome = await copy(this.#result().text).then(() => "copied", () => "copy_failed");
-    $("copy").textContent = this.t(outcome);
+    if (outcome === "copied" && file === state.file) state.isTextSaved = true;
+    state.copied = outcome;
+    say(state, outcome);
+    view.render();
     $("copy").focus();
-    this.view.announce(this.t(outcome));
-    setTimeout(() => ($("copy").textContent = this.t("copy")), SAY_MS);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      state.copied = null;
+      view.render();
+    }, SHOWN_MS);
   }
 }
 
-/** Over plain http browsers have no clipboard interface but the old one. */
+function save(content, download) {
+  const url = URL.createObjectURL(content);
+  Object.assign(document.createElement("a"), { href: url, download }).click();
+  setTimeout(() => URL.revokeObjectURL(url), KEEP_URL_MS);
+}
+
+/** Over plain http browsers have no clipboard interface but the old one, which may work, too, where the new one fails. */
 async function copy(content) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(content);
+  try {
+    await navigator.clipboard.writeText(content);
+  } catch {
+    copyAsBefore(content);
+  }
+}
+
+function copyAsBefore(content) {
   const field = document.createElement("textarea");
   field.value = content;
   $("tools").append(field);
   field.select();
-  const copied = document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   field.remove();
-  if (!copied) throw new Error("not copied");
+  if (!isCopied) throw new Error("not copied");
 }

@@ -11,27 +11,35 @@ export class Server {
   }
 
   get hasKey() {
-    return Boolean(this.memory.getItem(KEY));
+    return Boolean(this.memory.get(KEY));
   }
 
   useKey(key) {
-    this.memory.setItem(KEY, key);
+    this.memory.set(KEY, key);
   }
 
   forgetKey() {
-    this.memory.removeItem(KEY);
+    this.memory.forget(KEY);
   }
 
   /** GET a small JSON document; throws Problem, or the signal's reason. */
   async ask(path, signal) {
-    let response;
+    const response = await this.#get(path, signal);
     try {
-      response = await fetch(path, { headers: this.#headers(), cache: "no-store", signal });
+      const body = await response.text();
+      if (response.ok) return JSON.parse(body);
+      throw Problem.from(response.status, body);
+    } catch (error) {
+      throw signal?.aborted || error instanceof Problem ? error : new Problem(0);
+    }
+  }
+
+  async #get(path, signal) {
+    try {
+      return await fetch(path, { headers: this.#headers(), cache: "no-store", signal });
     } catch (error) {
       throw signal?.aborted ? error : new Problem(0);
     }
-    if (!response.ok) throw Problem.from(response.status, await response.text());
-    return response.json();
   }
 
   /**
@@ -42,29 +50,21 @@ export class Server {
   transcribe(file, { onSent, onSegments }, signal) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
-      const lines = new Lines();
-      let done = null;
+      const giveUp = (reason) => {
+        reject(reason);
+        request.abort();
+      };
+      const receive = receiver(request, { onSegments, onDone: resolve, onProblem: giveUp });
       request.upload.onprogress = (event) => event.lengthComputable && onSent(event.loaded / event.total);
       request.upload.onload = () => onSent(1);
-      request.onprogress = () => {
-        if (request.status !== 200) return;
-        const events = lines.read(request.responseText);
-        const segments = events.filter((event) => event.type === "segment");
-        if (segments.length) onSegments(segments);
-        done ??= events.find((event) => event.type === "done");
-        const error = events.find((event) => event.type === "error")?.error;
-        if (error) reject(new Problem(500, error.code, error.message));
-      };
+      request.onprogress = () => request.status === 200 && receive();
       request.onload = () => {
         if (request.status !== 200) return reject(Problem.from(request.status, request.responseText));
-        request.onprogress();
-        return done ? resolve(done) : reject(new Problem(0));
+        receive();
+        reject(new Problem(0)); // which means nothing if it was whole
       };
-      request.onerror = () => reject(new Problem(0));
-      signal.addEventListener("abort", () => {
-        request.abort();
-        reject(signal.reason);
-      });
+      request.onerror = async () => reject(new Problem(0, (await isReadable(file)) ? {} : { code: "unreadable" }));
+      signal.addEventListener("abort", () => giveUp(signal.reason));
       request.open("POST", "transcribe_stream");
       for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
       request.send(formOf(file));
@@ -73,13 +73,43 @@ export class Server {
 
   /** The key as a header: its UTF-8 bytes, whatever letters it has. */
   #headers() {
-    const key = this.memory.getItem(KEY);
+    const key = this.memory.get(KEY);
     return key ? { Authorization: "Bearer " + String.fromCharCode(...new TextEncoder().encode(key)) } : {};
   }
+}
+
+/** A function that reads what has arrived of `request`'s answer, and tells it. */
+function receiver(request, { onSegments, onDone, onProblem }) {
+  const lines = new Lines();
+  return () => {
+    try {
+      const events = lines.read(request.responseText);
+      const segments = events.filter((event) => event.type === "segment");
+      if (segments.length) onSegments(segments);
+      for (const event of events) {
+        if (event.type === "done") onDone(event);
+        if (event.type === "error") onProblem(new Problem(500, event.error));
+      }
+    } catch (error) {
+      onProblem(error); // left to itself it would end nothing, and the page would wait for ever
+    }
+  };
 }
 
 function formOf(file) {
   const form = new FormData();
   form.append("file", file, "recording"); // its name is nobody's business
   return form;
+}
+
+/** Can it still be read? It may have been moved, changed or unplugged since it was chosen, or be a folder. */
+async function isReadable(file) {
+  const reader = file.stream().getReader();
+  try {
+    await reader.read();
+    await reader.cancel();
+    return true;
+  } catch {
+    return false;
+  }
 }

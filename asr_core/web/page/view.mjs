@@ -1,5 +1,5 @@
-import { $, all } from "./dom.mjs";
-import { fraction, heardS, isBusy } from "./state.mjs";
+import { $, all, write } from "./dom.mjs";
+import { fraction, heardS, isBusy, isKeyAsked } from "./state.mjs";
 import { clock } from "./times.mjs";
 
 /** Shows `state`; all of it by `render`, what changes many times a second by `renderProgress`. */
@@ -11,13 +11,17 @@ export class View {
   render() {
     const { state, t } = this;
     document.documentElement.lang = state.language;
-    for (const node of all("[data-text]")) node.textContent = t(node.dataset.text);
+    for (const node of all("[data-text]")) write(node, t(node.dataset.text));
     for (const node of all("[data-label]")) node.setAttribute("aria-label", t(node.dataset.label));
     for (const node of all("[data-language]")) node.setAttribute("aria-pressed", node.dataset.language === state.language);
-    for (const node of all("[data-name]")) node.textContent = state.file?.name ?? "";
+    for (const node of all("[data-name]")) write(node, state.file?.name ?? "");
+    for (const node of all("[data-sound]")) node.hidden = !state.isRecorded;
     this.#renderParts();
     this.#renderKey();
     this.#renderProblem();
+    this.#renderWarnings();
+    this.#renderQuestion();
+    write($("copy"), t(state.copied ?? "copy"));
     this.renderProgress();
     this.renderServer();
     this.player.render();
@@ -25,13 +29,14 @@ export class View {
   }
 
   #renderParts() {
-    const { phase, segments, done, note } = this.state;
+    const { phase, segments, done, note, others } = this.state;
     const hasText = segments.length > 0;
     $("loading").hidden = true;
     $("pick").hidden = phase !== "idle" && phase !== "asking";
-    $("microphone").textContent = note ? this.t(note) : "";
+    write($("microphone"), note ? this.t(note) : "");
     $("microphone").hidden = !note;
-    $("recorder").hidden = phase !== "recording";
+    this.#renderRecorder();
+    $("others").hidden = !others;
     $("work").hidden = !isBusy(this.state);
     $("result").hidden = !hasText && !done;
     $("head").hidden = phase !== "over" || !done;
@@ -40,11 +45,20 @@ export class View {
     for (const part of ["player", "text"]) $(part).hidden = !hasText;
   }
 
+  #renderRecorder() {
+    const { phase, isMicrophoneLost } = this.state;
+    $("recorder").hidden = phase !== "recording";
+    write($("recorder-title"), this.t(isMicrophoneLost ? "mic_lost" : "recording"));
+    for (const sign of ["dot", "meter"]) $(sign).hidden = isMicrophoneLost;
+    $("kept").hidden = !isMicrophoneLost;
+    write($("stop"), this.t(isMicrophoneLost ? "transcribe" : "stop"));
+  }
+
   #renderKey() {
     const { key } = this.state;
-    const isAsked = key === "wanted" || key === "wrong";
+    const isAsked = isKeyAsked(this.state);
     $("key").hidden = !isAsked;
-    $("key-hint").textContent = this.t(key === "wrong" ? "key_wrong" : "key_hint");
+    write($("key-hint"), this.t({ wrong: "key_wrong", unanswered: "offline" }[key] ?? "key_hint"));
     $("key-input").setAttribute("aria-invalid", key === "wrong");
     $("forget").hidden = isAsked || !this.server.hasKey;
   }
@@ -53,22 +67,46 @@ export class View {
     const { problem, segments } = this.state;
     $("alarm").hidden = !problem;
     if (!problem) return;
-    const kind = problem === "cancelled" ? "cancelled" : problem.kind;
-    $("retry").hidden = ["bad_audio", "too_large", "unauthorized"].includes(kind);
-    $("alarm").classList.toggle("calm", kind === "cancelled" || kind === "unauthorized");
-    $("alarm-title").textContent = this.t(kind);
-    $("alarm-advice").textContent = kind === "cancelled" && !segments.length ? "" : this.t(`${kind}_advice`);
-    const explains = ["bad_audio", "too_large", "unknown"].includes(kind) && problem.message;
-    $("alarm-detail").textContent = explains ? this.t("server_said", { message: problem.message }) : "";
+    const { kind, message } = problem;
+    const { retry, calm, explained } = problem.treatment;
+    $("retry").hidden = !retry;
+    $("alarm").classList.toggle("calm", Boolean(calm));
+    write($("alarm-title"), this.t(kind));
+    write($("alarm-advice"), kind === "cancelled" && !segments.length ? "" : this.t(`${kind}_advice`));
+    $("alarm-detail").hidden = !explained || !message;
+    if (message !== $("alarm-message").textContent) $("alarm-detail").open = false;
+    write($("alarm-message"), message);
+  }
+
+  /** What the server noticed about the recording, in its own words. */
+  #renderWarnings() {
+    const warnings = this.state.done?.warnings ?? [];
+    $("warnings").hidden = !warnings.length;
+    write($("warnings-title"), this.t("warnings", { count: warnings.length }));
+    const list = $("warnings-list");
+    if (list.children.length === warnings.length) return;
+    $("warnings").open = false;
+    list.replaceChildren(...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  }
+
+  #renderQuestion() {
+    const { question } = this.state;
+    const dialog = $("question");
+    if (!question) return dialog.close();
+    write($("question-title"), this.t(question));
+    write($("question-advice"), this.t(`${question}_advice`));
+    if (!dialog.open) dialog.showModal();
   }
 
   renderProgress() {
     const done = fraction(this.state);
     if (done === null) $("progress").removeAttribute("value");
     else $("progress").value = done;
-    $("stage").textContent = this.#stage();
-    $("summary").textContent = this.state.phase === "over" && this.state.done ? this.#summary() : "";
+    write($("stage"), isBusy(this.state) ? this.#stage() : "");
+    write($("summary"), this.state.done ? this.#summary() : "");
     document.title = this.#title(done);
+    const { news } = this.state;
+    write($("news"), news ? this.t(news.name, news.values) : "");
   }
 
   #stage() {
@@ -99,12 +137,12 @@ export class View {
 
   renderServer() {
     const { server } = this.state;
-    const parts = server && [this.t("model", server), server.precision, server.device].filter(Boolean).join(" · ");
-    $("model").textContent = !server ? (server === null ? "" : this.t("offline")) : server.loaded ? parts : this.t("model_loading");
+    write($("model"), server === null ? "" : this.#describe(server));
   }
 
-  /** Say something to those who do not see the page. */
-  announce(message) {
-    $("news").textContent = message;
+  #describe(server) {
+    if (!server) return this.t("offline");
+    if (!server.loaded) return this.t("model_loading");
+    return [this.t("model", server), server.precision, server.device].filter(Boolean).join(" · ");
   }
 }

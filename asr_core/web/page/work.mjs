@@ -1,29 +1,35 @@
 import { Problem } from "./answers.mjs";
 import { $, keepFocus } from "./dom.mjs";
-import { begin, fail, finish, forget, hear, heardS, isFree, send } from "./state.mjs";
+import { begin, fail, finish, forget, hear, heardS, isFree, loss, send } from "./state.mjs";
 
 /** A recording on its way to becoming text. */
 export class Work {
-  constructor({ state, t, view, server, player, strip, transcript }) {
-    Object.assign(this, { state, t, view, server, player, strip, transcript });
+  /** `onProblem` is called when the server's state may be another than it was. */
+  constructor({ state, view, server, player, strip, transcript, question, onProblem }) {
+    Object.assign(this, { state, view, server, player, strip, transcript, question, onProblem });
     $("cancel").onclick = () => this.abort.abort();
     $("retry").onclick = () => this.start(state.file);
     $("dismiss").onclick = $("another").onclick = () => this.#another();
   }
 
-  /** Have `file` transcribed, if nothing else is going on. */
-  async start(file) {
-    const { state, t, view } = this;
-    if (!isFree(state)) return;
-    begin(state, file, performance.now());
-    this.#empty();
-    this.player.load(file);
-    view.render();
-    view.announce(t("sending", { percent: 0 }));
-    await this.#transcribe(file);
-    view.render();
-    if (state.done) view.announce(t(state.segments.length ? "done" : "silence"));
-    keepFocus(this.#next());
+  /** Have `file` transcribed, if nothing else is going on; `facts` as in `begin`. */
+  start(file, facts) {
+    return this.#replace(file, async () => {
+      begin(this.state, file, performance.now(), facts);
+      this.#empty();
+      this.player.load(file);
+      this.view.render();
+      await this.#transcribe(file);
+      this.view.render();
+      keepFocus(this.#next());
+    });
+  }
+
+  /** Do `go`, which puts `file` in the place of this recording, at once unless the user has to be asked. */
+  async #replace(file, go) {
+    if (!isFree(this.state)) return;
+    const lost = loss(this.state, file);
+    if (!lost || (await this.question.mayLose(lost))) await go();
   }
 
   async #transcribe(file) {
@@ -35,7 +41,8 @@ export class Work {
       finish(this.state, await this.server.transcribe(file, events, signal), performance.now());
       this.strip.extend(this.state.duration);
     } catch (error) {
-      fail(this.state, signal.aborted ? "cancelled" : asProblem(error), this.server.hasKey);
+      fail(this.state, signal.aborted ? new Problem(0, { code: "cancelled" }) : asProblem(error), this.server.hasKey);
+      this.onProblem();
     }
   }
 
@@ -70,10 +77,12 @@ export class Work {
   }
 
   #another() {
-    forget(this.state);
-    this.#empty();
-    this.view.render();
-    keepFocus($("choose"));
+    return this.#replace(null, () => {
+      forget(this.state);
+      this.#empty();
+      this.view.render();
+      keepFocus($("choose"));
+    });
   }
 
   /** Nothing of a recording before this one stays on the page. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { downloadName, FORMATS, verboseJson } from "../../../asr_core/web/page/formats.mjs";
+import { downloadName, FORMATS, soundEnding, verboseJson } from "../../../asr_core/web/page/formats.mjs";
 
 const words = (...texts) => texts.map((word, i) => ({ word, start: i, end: i + 0.5 }));
 const SEGMENTS = [
@@ -44,4 +44,9 @@ test("subtitles last, do not overlap, and cannot be mistaken for their own synta
 test("a download is named after the recording, without what no file's name may have", () => {
   const names = { "talk.mp3": "talk.srt", "a/b\\c:d.wav": "a-b-c-d.srt", "v1.2 final": "v1.2 final.srt", ".wav": "text.srt", "": "text.srt" };
   for (const [name, download] of Object.entries(names)) assert.equal(downloadName(name, "srt"), download);
+});
+
+test("a recorded sound is saved under the ending of what it is", () => {
+  const endings = { "audio/webm;codecs=opus": "webm", "audio/mp4": "m4a", "audio/mp4; codecs=mp4a.40.2": "m4a", "audio/ogg; codecs=opus": "ogg" };
+  for (const [type, ending] of Object.entries(endings)) assert.equal(soundEnding(type), ending);
 });

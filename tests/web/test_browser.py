@@ -261,7 +261,7 @@ def test_a_text_that_was_not_saved_is_replaced_only_if_its_reader_agrees(
     expect(page.locator("#result-name")).to_have_text("speech.wav")
     wait_for_text(page)
     drop(page, second)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Go on without saving").click()
     expect(page.locator("#result-name")).to_have_text("second.wav")
     wait_for_text(page)
 

@@ -385,7 +385,7 @@ def test_a_file_that_vanishes_before_it_is_sent_is_not_taken_for_a_lost_connecti
     page = open_page()
 
     def unplug(route: Route) -> None:
-        unplugged.unlink()
+        unplugged.unlink(missing_ok=True)
         route.continue_()
 
     page.route("**/v1/models", unplug)

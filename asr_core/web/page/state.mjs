@@ -1,4 +1,4 @@
-// Everything that the page knows, and how it comes to know it. What is shown follows from it.
+// Everything that the page knows, and the steps in which several things of it change together. What is shown follows.
 
 export function newState(language) {
   return {

@@ -66,7 +66,10 @@ export class View {
   #renderProblem() {
     const { problem, segments } = this.state;
     $("alarm").hidden = !problem;
-    if (!problem) return;
+    if (!problem) {
+      $("alarm-detail").open = false;
+      return;
+    }
     const { kind, message } = problem;
     const { retry, calm, explained } = problem.treatment;
     $("retry").hidden = !retry;
@@ -74,17 +77,17 @@ export class View {
     write($("alarm-title"), this.t(kind));
     write($("alarm-advice"), kind === "cancelled" && !segments.length ? "" : this.t(`${kind}_advice`));
     $("alarm-detail").hidden = !explained || !message;
-    if (message !== $("alarm-message").textContent) $("alarm-detail").open = false;
     write($("alarm-message"), message);
   }
 
-  /** What the server noticed about the recording, in its own words. */
+  /** What the server noticed about the recording, in its own words: once, as the reader may have opened the list. */
   #renderWarnings() {
     const warnings = this.state.done?.warnings ?? [];
-    $("warnings").hidden = !warnings.length;
-    write($("warnings-title"), this.t("warnings", { count: warnings.length }));
     const list = $("warnings-list");
-    if (list.children.length === warnings.length) return;
+    const isShown = warnings.every((text, i) => list.children[i]?.textContent === text);
+    write($("warnings-title"), this.t("warnings", { count: warnings.length }));
+    $("warnings").hidden = !warnings.length;
+    if (isShown && list.children.length === warnings.length) return;
     $("warnings").open = false;
     list.replaceChildren(...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   }

@@ -80,7 +80,7 @@ def page_routes() -> APIRouter:
 
     @routes.api_route("/page/{name:path}", methods=["GET", "HEAD"], include_in_schema=False)
     async def part(name: str, request: Request) -> Response:
-        if name == INDEX or name not in files:  # whose addresses are relative to /
+        if name == INDEX or name not in files:  # the document's addresses would lead astray from here
             raise NotFound("The page has no such part.")
         return files[name].response(request.headers.get("if-none-match"))
 

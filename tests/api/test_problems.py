@@ -20,7 +20,7 @@ SECRET = "/srv/secret/path"
     [
         (errors.BadRequest("m", "stream"), 400, "stream", None),
         (errors.BadAudio("m"), 400, "file", None),
-        (errors.AudioTooLong("m"), 400, "file", None),
+        (errors.AudioTooLong("m"), 400, "file", "audio_too_long"),
         (errors.UnknownModel("m"), 400, "model", "model_not_found"),
         (errors.Unauthorized("m"), 401, None, "invalid_api_key"),
         (errors.NotFound("m"), 404, None, "not_found"),

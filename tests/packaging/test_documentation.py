@@ -21,7 +21,8 @@ OF_THE_CONTAINER = {"MEMORY", "CPUS"}
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
 READMES = ["README.md", "README_ru.md"]
-DOCUMENTS = [*READMES, "CONTRIBUTING.md", "docs/decisions.md"]
+EXAMPLES = ["examples/README.md", "examples/README_ru.md"]
+DOCUMENTS = [*READMES, *EXAMPLES, "CONTRIBUTING.md", "docs/decisions.md"]
 
 
 def read(file: str) -> str:
@@ -48,17 +49,18 @@ def test_every_official_model_is_in_the_table_of_models(readme: str) -> None:
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(MD5)
 
 
-def test_both_readmes_show_the_same_commands_and_figures() -> None:
+@pytest.mark.parametrize("languages", [READMES, EXAMPLES])
+def test_both_languages_show_the_same_commands_and_figures(languages: list[str]) -> None:
     def commands(text: str) -> list[str]:
         return [re.sub(r"\s+#.*", "", block) for block in CODE.findall(text)]
 
     def figures(text: str) -> list[str]:
-        return re.findall(r"\| (\d+\.\d) ", text)
+        return [figure.replace(",", ".") for figure in re.findall(r"\| (\d+[.,]\d) ", text)]
 
     def outline(text: str) -> list[int]:
         return [len(marks) for marks in re.findall(r"^(#+) ", CODE.sub("", text), re.MULTILINE)]
 
-    english, russian = map(read, READMES)
+    english, russian = map(read, languages)
     assert commands(english) == commands(russian)
     assert figures(english) == figures(russian)
     assert outline(english) == outline(russian)

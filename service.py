@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 import bentoml
+import click
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.utils.analytics import usage_stats
+from bentoml.exceptions import BentoMLConfigException
 from prometheus_client import REGISTRY
 
+from asr_core import address
 from asr_core.api import native
 from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
@@ -28,15 +32,16 @@ from asr_core.api.metrics import Metrics
 from asr_core.api.spool import Spool
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
+from asr_core.configuration import as_environment, misspelt_names, read_settings
+from asr_core.errors import ConfigurationError
 from asr_core.logs import configure_logging
-from asr_core.settings import Settings
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
 # what it saw, before it imports this module.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 usage_stats.do_not_track.cache_clear()
 
-settings = Settings()
+log = logging.getLogger("asr_core.service")
 app = create_app()
 
 HOUR_S = 3_600
@@ -59,12 +64,36 @@ image = (
 )
 
 
+@contextmanager
+def _for_bentoml() -> Iterator[None]:
+    """Scope whose ConfigurationError BentoML ends with, in one line."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise BentoMLConfigException(str(error)) from None
+
+
+class ConfiguredService(bentoml.Service[Any]):  # type: ignore[misc]  # it comes without types
+    """Reads the settings where BentoML asks for its configuration.
+
+    While it imports this module, the working directory is that of the code, which in a Bento is the Bento's own. When
+    it asks, it is back in the folder that the server is started in, whose `.env` is meant.
+    """
+
+    def inject_config(self) -> None:
+        with _for_bentoml():
+            settings = read_settings()
+            self.config["http"] = {"host": address.numeric(settings.host), "port": settings.port}
+        os.environ |= as_environment(settings)  # for the worker, which works in the folder of the code
+        super().inject_config()
+
+
 @bentoml.service(
     name="gigaam_asr",
+    service_class=ConfiguredService,
     image=image,
     workers=1,
     traffic={"timeout": DAY_S},
-    http={"host": settings.host, "port": settings.port},
     # Both are ours: BentoML's log lines lack the request id, and its metrics keep every path that was ever asked for.
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
@@ -77,6 +106,7 @@ class GigaamAsr:
         from asr_core.engine.engine import Engine  # noqa: PLC0415 - torch belongs to the worker alone
         from asr_core.engine.stages import TracedStages  # noqa: PLC0415
 
+        settings = read_settings()
         configure_logging(settings.log_level, as_json=settings.log_json)
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
         self._engine = Engine(settings, stages=partial(TracedStages, tracer))
@@ -91,8 +121,17 @@ class GigaamAsr:
 
     @bentoml.on_deployment
     @staticmethod
-    def log_in_parent() -> None:
+    def check() -> None:
+        """In the parent process, before it listens."""
+        settings = read_settings()
         configure_logging(settings.log_level, as_json=settings.log_json)
+        for hint in misspelt_names():
+            log.warning(hint)
+        context = click.get_current_context(silent=True)
+        options = context.params if context else {}  # `bentoml serve` has --host and --port too
+        http = BentoMLContainer.http
+        with _for_bentoml():
+            address.check_free(options.get("host") or http.host.get(), options.get("port") or http.port.get())
 
     @bentoml.on_startup
     async def start(self) -> None:

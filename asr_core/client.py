@@ -7,8 +7,7 @@ with Client("http://nas:3000") as client:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +17,10 @@ import bentoml
 import httpx
 from bentoml.exceptions import BentoMLException
 
-from asr_core.errors import AsrError, BadRequest, Busy, NotFound, Unauthorized, UploadTooLarge
+from asr_core.answers import Unreachable, json_lines, refusal, told
 
 DAY_S = 86_400.0
 """A recording takes as long as it takes; this is how long the client waits for the next byte."""
-
-ERRORS: dict[int, type[AsrError]] = {400: BadRequest, 401: Unauthorized, 404: NotFound, 413: UploadTooLarge, 503: Busy}
-"""What the server's statuses mean; any other is an AsrError."""
-
-BUSY_CODES = frozenset({"busy", "queue_full", "model_not_ready"})
-"""What the server's error lines call the same."""
-
-
-class Unreachable(Busy):
-    """There is no server at the address, or its connection broke off."""
 
 
 class Client:
@@ -100,22 +89,11 @@ class Client:
         with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording)) as pieces:
             for event in json_lines(pieces):
                 if event["type"] == "error":
-                    raise _told(event["error"])
+                    raise told(event["error"])
                 yield event
                 if event["type"] == "done":
                     return
         raise Unreachable(f"{self._url} broke off in the middle of its answer.")
-
-
-def json_lines(pieces: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The objects of an NDJSON stream that arrives in pieces of any size.
-
-    Blank lines only keep the connection alive; a last line without its end is dropped.
-    """
-    rest = ""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split("\n")
-        yield from map(json.loads, filter(None, lines))
 
 
 @contextmanager
@@ -124,21 +102,6 @@ def _our_errors(url: str) -> Iterator[None]:
     try:
         yield
     except BentoMLException as error:
-        raise ERRORS.get(error.error_code, AsrError)(_message(str(error))) from error
+        raise refusal(int(error.error_code), str(error)) from error
     except httpx.HTTPError as error:
         raise Unreachable(f"{url} cannot be reached: {str(error) or type(error).__name__}.") from error
-
-
-def _told(error: dict[str, Any]) -> AsrError:
-    """What the last line of a stream says, which has the body of an error answer and not its status."""
-    if error["type"] == "invalid_request_error":
-        return BadRequest(error["message"], error["param"])
-    return (Busy if error["code"] in BUSY_CODES else AsrError)(error["message"])
-
-
-def _message(body: str) -> str:
-    """The sentence in an error answer of OpenAI's shape, which BentoML may put words before; else the beginning."""
-    try:
-        return str(json.loads(body[body.find("{") :])["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200]

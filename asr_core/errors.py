@@ -11,7 +11,7 @@ the server's owner has to put something there.
     │   ├── QueueFull
     │   └── ModelNotReady
     │       └── ServerStopping
-    ├── StorageFull, TaskLost, FfmpegMissing
+    ├── StorageFull, TaskLost, FfmpegMissing, ConfigurationError
     └── ModelError                  weights or processor are not up to what was configured
         ├── CheckpointError, DownloadError, PrecisionUnsupported
         └── RecognitionFailed
@@ -100,6 +100,10 @@ class ServerStopping(ModelNotReady):
 
 class FfmpegMissing(AsrError):
     """ffmpeg or ffprobe is not on PATH."""
+
+
+class ConfigurationError(AsrError):
+    """Settings that cannot be used: a line for each, which names the variable and what it takes."""
 
 
 class ModelError(AsrError):

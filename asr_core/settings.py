@@ -1,14 +1,18 @@
-"""Configuration: environment variables and `.env`, validated once, never changed afterwards."""
+"""The settings: environment variables and `.env`, validated once, never changed afterwards.
+
+`asr_core.configuration` reads them, and says what is wrong with them.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asr_core.types import PrecisionSetting, ResponseFormat, VadOptions
+from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions
 
 Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
@@ -16,9 +20,15 @@ Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 class Settings(BaseSettings):
     """One field per environment variable, upper case; a list is written comma-separated."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # some editors begin a file with a byte order mark
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # the input of one field's error may be all of them, keys included
+    )
 
-    model: str = Field("v3_ctc", min_length=1, description="official name, `demo`, or path to a .ckpt")
+    model: str = Field("v3_ctc", description="official name, `demo`, or path to a .ckpt")
     model_aliases: Annotated[frozenset[str], NoDecode] = Field(
         frozenset({"whisper-1"}), description="further names that requests may use for the loaded model"
     )
@@ -29,6 +39,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
     precision: PrecisionSetting = Field("auto", description="of the network's linear layers")
     models_dir: Path = Field(Path("models"), description="where weights are kept")
+    tmpdir: Path | None = Field(None, description="where uploads and tasks' results lie; empty: the system's folder")
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
     batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")
 
@@ -49,7 +60,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
     log_json: bool = Field(False, description="one JSON object a line instead of text")
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a server for the local network
+    host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104 - a server for the local network
     port: int = Field(3000, ge=1, le=65535, description="port to listen on")
 
     @field_validator("model_aliases", "allowed_models", "api_key", mode="before")
@@ -60,6 +71,26 @@ class Settings(BaseSettings):
             return [item.strip() for item in value.split(",") if item.strip()]
         return value
 
+    @field_validator("model")
+    @classmethod
+    def _is_a_model(cls, value: str) -> str:
+        if value not in {*OFFICIAL_MODELS, "demo"} and not value.endswith(".ckpt"):
+            raise ValueError(f"takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file")
+        return value
+
+    @field_validator("tmpdir", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("tmpdir")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        """Python itself would go to /tmp instead, without a word."""
+        if value and not (value.is_dir() and os.access(value, os.W_OK | os.X_OK)):
+            raise ValueError("takes a folder that is there and that this user may write to")
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: Any) -> Any:
@@ -68,7 +99,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _durations_are_ordered(self) -> Settings:
         if not self.vad_min_duration <= self.vad_max_duration <= self.vad_strict_limit:
-            raise ValueError("VAD_MIN_DURATION <= VAD_MAX_DURATION <= VAD_STRICT_LIMIT must hold")
+            raise ValueError(
+                "VAD_MIN_DURATION may not exceed VAD_MAX_DURATION, nor that VAD_STRICT_LIMIT; "
+                f"they are {self.vad_min_duration:g}, {self.vad_max_duration:g} and {self.vad_strict_limit:g} s"
+            )
         return self
 
     @property

@@ -14,6 +14,18 @@ from numpy.typing import NDArray
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 """The formats that OpenAI's API knows."""
 
+OFFICIAL_MODELS = (
+    "v3_ctc",
+    "v3_rnnt",
+    "v3_e2e_ctc",
+    "v3_e2e_rnnt",
+    "v2_ctc",
+    "v2_rnnt",
+    "v1_ctc",
+    "v1_rnnt",
+)
+"""The models that GigaAM's authors publish, by their names."""
+
 Precision = Literal["fp32", "bf16", "int8"]
 """What the network's linear layers compute in."""
 

@@ -1,6 +1,7 @@
 """A recording's segments as they are recognised, then its text, with BentoML's client.
 
-python examples/bentoml_client.py talk.mp3         ASR_URL and API_KEY: the server, http://localhost:3000 by default
+.venv/bin/python examples/bentoml_client.py talk.mp3
+ASR_URL and API_KEY: the server, http://localhost:3000 by default
 """
 
 import os

@@ -1,6 +1,7 @@
 """A recording's text as it is recognised, with the openai client.
 
-python examples/openai_stream.py talk.mp3          ASR_URL and API_KEY: the server, http://localhost:3000 by default
+.venv/bin/python examples/openai_stream.py talk.mp3
+ASR_URL and API_KEY: the server, http://localhost:3000 by default
 """
 
 import os

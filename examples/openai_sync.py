@@ -1,6 +1,7 @@
 """A recording's text, and its subtitles, with the openai client.
 
-python examples/openai_sync.py talk.mp3            ASR_URL and API_KEY: the server, http://localhost:3000 by default
+.venv/bin/python examples/openai_sync.py talk.mp3
+ASR_URL and API_KEY: the server, http://localhost:3000 by default
 """
 
 import os

@@ -1,4 +1,7 @@
-"""The whole pipeline without a server: decode → segments → recognise → words. `python examples/pipeline.py talk.mp3`"""
+"""The whole pipeline without a server: decode → segments → recognise → words.
+
+.venv/bin/python examples/pipeline.py talk.mp3
+"""
 
 from __future__ import annotations
 

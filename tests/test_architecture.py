@@ -16,8 +16,8 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
-    {"settings", "logs"},
-    {"audio", "model", "text"},
+    {"settings", "logs", "address", "answers"},
+    {"configuration", "audio", "model", "text"},
     {"engine"},
     {"web", "client"},
     {"api", "cli"},

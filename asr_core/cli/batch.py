@@ -41,12 +41,27 @@ class Transcriber(Protocol):
         """Raises AsrError, or OSError if the file cannot be read."""
 
 
-async def run_batch(items: Sequence[BatchItem], transcriber: Transcriber, sink: Sink, report: Report) -> None:
+def with_room(items: Sequence[BatchItem], sink: Sink, report: Report) -> list[tuple[int, BatchItem]]:
+    """The items whose transcripts can be written, each with its index; the others are reported."""
+    possible = []
+    for index, item in enumerate(items):
+        try:
+            sink.check(item)
+        except OSError as error:
+            report.fail(index, item, _reason(error, item))
+        else:
+            possible.append((index, item))
+    return possible
+
+
+async def run_batch(
+    items: Sequence[tuple[int, BatchItem]], transcriber: Transcriber, sink: Sink, report: Report
+) -> None:
     """Transcribe every item's recording and hand the transcript to `sink`.
 
     One that fails is reported and does not stop the others, unless all would fail alike: then that error is raised.
     """
-    queue = iter(enumerate(items))
+    queue = iter(items)
 
     async def work() -> None:
         for index, item in queue:
@@ -99,10 +114,10 @@ def _reason(error: Exception, item: BatchItem) -> str:
     return str(error) or type(error).__name__
 
 
-async def _measure(items: Sequence[BatchItem], report: Report) -> None:
+async def _measure(items: Sequence[tuple[int, BatchItem]], report: Report) -> None:
     """Find out how long the recordings are, for the bars; what cannot be read now is reported at its turn."""
     lengths = {}
-    for index, item in enumerate(items):
+    for index, item in items:
         try:
             seconds = await probe(item.recording)
         except (AsrError, OSError):

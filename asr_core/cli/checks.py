@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,10 +16,11 @@ from typing import Literal
 import httpx
 import torch
 
+from asr_core import address
 from asr_core.cli import sample
 from asr_core.cli.local import local_transcriber
 from asr_core.cli.speed import layer_speeds
-from asr_core.errors import AsrError
+from asr_core.errors import AsrError, ConfigurationError
 from asr_core.model.cpu import available_cores
 from asr_core.model.linear import has_onednn
 from asr_core.model.weights import DEMO, MD5, WeightsStore
@@ -97,16 +97,12 @@ def weights(settings: Settings) -> Iterator[Finding]:
     name = settings.model
     if name == "demo":
         yield _demo_model()
-    elif name.endswith(".ckpt"):
+    elif name in MD5:
+        yield _official_model(name, WeightsStore(settings.models_dir))
+    else:
         present = Path(name).is_file()
         advice = "" if present else "Put it there, or set MODEL to another."
         yield Finding("good" if present else "problem", "model", f"{name}{'' if present else ' is not there'}", advice)
-    elif name not in MD5:
-        yield Finding(
-            "problem", "MODEL", f"there is no {name!r}", f"Known: {', '.join(MD5)}, demo, the path of a .ckpt."
-        )
-    else:
-        yield _official_model(name, WeightsStore(settings.models_dir))
 
 
 def _demo_model() -> Finding:
@@ -130,20 +126,23 @@ def _official_model(name: str, store: WeightsStore) -> Finding:
 def disk(settings: Settings) -> Iterator[Finding]:
     """Room for the model that is still to be downloaded, and for as many of the largest uploads as are admitted."""
     name = settings.model
-    to_download = name in MD5 and not WeightsStore(settings.models_dir).present()[name]
-    model = LARGEST_MODEL if to_download else 0
-    yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=model, wanted=model)
+    if name in MD5 and not WeightsStore(settings.models_dir).present()[name]:
+        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=LARGEST_MODEL, wanted=LARGEST_MODEL)
     upload = settings.max_upload_mb << 20
-    yield _room("uploads (TMPDIR)", Path(tempfile.gettempdir()), needed=upload, wanted=settings.max_queue * upload)
+    scratch = settings.tmpdir or Path(tempfile.gettempdir())
+    yield _room("uploads (TMPDIR)", scratch, needed=upload, wanted=settings.max_queue * upload)
 
 
 def _room(about: str, folder: Path, *, needed: int, wanted: int) -> Finding:
     """Whether `folder` has the bytes that it cannot do without, and those that it may come to take."""
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    free = shutil.disk_usage(existing).free
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):  # permissions alone do not tell
+            free = shutil.disk_usage(existing).free
+    except OSError as error:
+        message = f"{folder} cannot be written to: {error.strerror or error}"
+        return Finding("problem", about, message, f"Make {existing} a folder that this user may write to.")
     message = f"{folder}, {free / GIB:.1f} GiB free"
-    if not os.access(existing, os.W_OK):
-        return Finding("problem", about, f"{folder} cannot be written to", f"Make {existing} writable for this user.")
     if free < needed:
         return Finding("problem", about, message, f"Make room: it takes {needed / GIB:.1f} GiB.")
     if free < wanted:
@@ -154,24 +153,27 @@ def _room(about: str, folder: Path, *, needed: int, wanted: int) -> Finding:
 
 def port(settings: Settings) -> Iterator[Finding]:
     about = f"port {settings.port}"
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        with socket.create_server((settings.host, settings.port), family=family):
-            pass
-    except OSError as error:
-        yield _occupant(about, settings, error)
+        host = address.numeric(settings.host)
+        address.check_free(host, settings.port)
+    except ConfigurationError as error:
+        model = _server_of_ours(settings)
+        if model:
+            yield Finding("good", about, f"a server of ours is running there: {model}")
+        else:
+            yield Finding("problem", about, str(error))
     else:
-        yield Finding("good", about, "free")
+        yield Finding("good", about, f"free at {settings.host}")
 
 
-def _occupant(about: str, settings: Settings, error: OSError) -> Finding:
+def _server_of_ours(settings: Settings) -> str:
+    """Its model and state, if there is one where this configuration would have it; else nothing."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         answer = httpx.get(f"http://{host}:{settings.port}/health", timeout=5, trust_env=False).json()
-        return Finding("good", about, f"a server of ours is running there: {answer['model']}, {answer['status']}")
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        advice = "Stop the program that uses it, or set PORT to another."
-        return Finding("problem", about, f"cannot be listened on: {error.strerror or error}", advice)
+        return f"{answer['model']}, {answer['status']}"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return ""
 
 
 def recognition(settings: Settings) -> Iterator[Finding]:

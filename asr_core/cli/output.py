@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,13 +17,19 @@ from asr_core.errors import AsrError
 from asr_core.text.formats import RenderOptions, render
 from asr_core.types import Transcript
 
+HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""What a disk says that will take no other transcript either."""
+
 
 class OutputLost(AsrError):
-    """Standard output takes nothing any more."""
+    """There is no place for transcripts any more."""
 
 
 class Sink(Protocol):
     """Takes each item's transcript as it is done, and None for one that failed."""
+
+    def check(self, item: BatchItem) -> None:
+        """Raise OSError if the item's transcript could not be taken."""
 
     def take(self, index: int, item: BatchItem, transcript: Transcript | None) -> None: ...
 
@@ -32,11 +40,21 @@ class FileSink:
     def __init__(self, options: RenderOptions) -> None:
         self._options = options
 
+    def check(self, item: BatchItem) -> None:
+        for path in item.outputs.values():
+            check_writable(path)
+
     def take(self, index: int, item: BatchItem, transcript: Transcript | None) -> None:
-        """Raises OSError when a file cannot be written."""
-        if transcript is not None:
-            for format_name, path in item.outputs.items():
+        """Raises OSError when a file cannot be written, OutputLost when others could not be either."""
+        if transcript is None:
+            return
+        for format_name, path in item.outputs.items():
+            try:
                 write_whole(path, body(transcript, format_name, self._options))
+            except OSError as error:
+                if error.errno in HOPELESS:
+                    raise OutputLost(f"{path} cannot be written: {error.strerror}.") from error
+                raise
 
 
 class StdoutSink:
@@ -50,6 +68,9 @@ class StdoutSink:
         self._display = display
         self._waiting: dict[int, bytes] = {}
         self._next = 0
+
+    def check(self, item: BatchItem) -> None:
+        """Only writing to it would tell."""
 
     def take(self, index: int, item: BatchItem, transcript: Transcript | None) -> None:
         """Raises OutputLost."""
@@ -68,6 +89,18 @@ def body(transcript: Transcript, format_name: str, options: RenderOptions) -> by
     """`transcript` as a text file: its last line is ended."""
     rendered = render(transcript, format_name, options).body
     return rendered if rendered.endswith(b"\n") else rendered + b"\n"
+
+
+def check_writable(path: Path) -> None:
+    """Raise the OSError that `write_whole` would, as far as that can be known without leaving anything behind."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    folder = next(parent for parent in path.parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None  # not the name of the attempt
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -100,7 +100,7 @@ def missing(items: Iterable[BatchItem]) -> list[BatchItem]:
     """The items that have something to write, with only those outputs that do not exist yet."""
     reduced = []
     for item in items:
-        if outputs := {name: path for name, path in item.outputs.items() if not path.exists()}:
+        if outputs := {name: path for name, path in item.outputs.items() if not path.is_file()}:
             reduced.append(BatchItem(item.recording, item.label, outputs))
     return reduced
 

@@ -154,7 +154,8 @@ class Report:
     def _over(self, index: int, seconds: float) -> None:
         self._n_over += 1
         self._heard[index] = self._lengths[index] = seconds
-        self._progress.remove_task(self._bars.pop(index))
+        if index in self._bars:  # it was begun
+            self._progress.remove_task(self._bars.pop(index))
         self._update_total()
 
     def _update_total(self) -> None:

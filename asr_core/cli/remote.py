@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from math import exp
 from pathlib import Path
 from typing import Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
-from asr_core.client import Client, Unreachable
 from asr_core.errors import Busy, Unauthorized
 from asr_core.types import Segment, Transcript, Word
 
@@ -24,77 +23,97 @@ PARALLEL = 4
 PATIENCE_S = 600.0
 """How long a recording waits for a server that is busy, restarting or unreachable."""
 
-CONNECT_S = 10.0
+TIMEOUT = httpx.Timeout(86_400.0, connect=10.0)
+"""A recording takes as long as it takes."""
 
 
 class RemoteTranscriber:
-    """The server at `url`. Threads, because BentoML's client blocks; each recording has a client of its own."""
+    """The server that `client` is for."""
 
     parallel = PARALLEL
 
-    def __init__(self, url: str, api_key: str, threads: ThreadPoolExecutor) -> None:
-        self._url = url
-        self._api_key = api_key
-        self._threads = threads
+    def __init__(self, client: httpx.AsyncClient, patience_s: float) -> None:
+        self._client = client
+        self._patience_s = patience_s
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         """Raises NoServer if the server is, Unreachable if it is there and only this recording does not get through."""
-        loop = asyncio.get_running_loop()
-
-        def heard_there(seconds: float) -> None:
-            loop.call_soon_threadsafe(heard, seconds)
-
-        try:
-            return await loop.run_in_executor(self._threads, self._transcribe_patiently, path, heard_there)
-        except Unreachable:
-            await _model(self._url, self._api_key)
-            raise
-
-    def _transcribe_patiently(self, path: Path, heard: Heard) -> Transcript:
-        attempts = Retrying(
+        attempts = AsyncRetrying(
             retry=retry_if_exception_type(Busy),
             wait=wait_random_exponential(multiplier=1, max=15),
-            stop=stop_after_delay(PATIENCE_S),
+            stop=stop_after_delay(self._patience_s),
             reraise=True,
         )
-        return attempts(self._transcribe, path, heard)
+        try:
+            return await attempts(self._transcribe, path, heard)
+        except Unreachable:
+            await _model(self._client)
+            raise
 
-    def _transcribe(self, path: Path, heard: Heard) -> Transcript:
-        with Client(self._url, self._api_key) as client:
-            *lines, done = self._events(client, path, heard)
-        return Transcript(tuple(map(_segment, lines)), done["duration"])
+    async def _transcribe(self, path: Path, heard: Heard) -> Transcript:
+        segments: list[Segment] = []
+        transcript: Transcript | None = None
+        async with aclosing(self._events(path)) as events:
+            async for event in events:
+                if event["type"] == "segment":
+                    segments.append(_segment(event))
+                    heard(event["end"])
+                elif event["type"] == "done":
+                    transcript = Transcript(tuple(segments), event["duration"], tuple(event.get("warnings", ())))
+                elif event["type"] == "error":
+                    raise told(event["error"])
+        if transcript is None:
+            raise Unreachable(f"{self._client.base_url} broke off in the middle of its answer.")
+        return transcript
 
-    def _events(self, client: Client, path: Path, heard: Heard) -> Iterator[dict[str, Any]]:
-        for event in client.stream(path):
-            if event["type"] == "segment":
-                heard(event["end"])
-            yield event
+    async def _events(self, path: Path) -> AsyncGenerator[dict[str, Any], None]:
+        lines = JsonLines()
+        try:
+            with path.open("rb") as file:
+                # A name of ours: not every name that a file can have can be sent.
+                request = self._client.stream("POST", "/transcribe_stream", files={"file": ("recording", file)})
+                async with request as response:
+                    if not response.is_success:
+                        raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
+                    async for piece in response.aiter_text():
+                        for event in lines.feed(piece):
+                            yield event
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"{self._client.base_url} cannot be reached: {reason}.") from error
 
 
 @asynccontextmanager
-async def remote_transcriber(url: str, api_key: str, say: Callable[[str], None]) -> AsyncIterator[RemoteTranscriber]:
-    """The server at `url`, which may be given as the OpenAI client wants it, with /v1.
+async def remote_transcriber(
+    url: str, api_key: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
+) -> AsyncIterator[RemoteTranscriber]:
+    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
 
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
-    url = url.rstrip("/").removesuffix("/v1")
-    say(f"{await _model(url, api_key)} at {url}")
-    # Not the loop's own executor: asyncio waits for that one's threads, even when it is interrupted.
-    threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="client")
+    address = _address(url)
+    headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
     try:
-        yield RemoteTranscriber(url, api_key, threads)
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        client = httpx.AsyncClient(base_url=address, headers=headers, timeout=TIMEOUT, follow_redirects=True)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise NoServer(f"{url} is no address of a server: {error}.") from error
+    async with client:
+        say(f"{await _model(client)} at {address}")
+        yield RemoteTranscriber(client, patience_s)
 
 
-async def _model(url: str, api_key: str) -> str:
+def _address(url: str) -> str:
+    """`nas:3000/v1/` → `http://nas:3000`."""
+    return (url if re.match(r"https?://", url) else f"http://{url}").rstrip("/").removesuffix("/v1")
+
+
+async def _model(client: httpx.AsyncClient) -> str:
     """Ask the server for its model, which shows whether it is there and lets us in. Raises NoServer or Unauthorized."""
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    url = str(client.base_url).rstrip("/")
     try:
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=CONNECT_S, follow_redirects=True) as client:
-            if (await client.get("/v1/models")).status_code == httpx.codes.UNAUTHORIZED:
-                raise Unauthorized(f"{url} wants an API key: give the right one with --api-key or in API_KEY.")
-            answer = await client.get("/health")
+        if (await client.get("/v1/models", timeout=10.0)).status_code == httpx.codes.UNAUTHORIZED:
+            raise Unauthorized(f"{url} wants an API key: give the right one with --api-key or in API_KEY.")
+        answer = await client.get("/health", timeout=10.0)
         return str(answer.raise_for_status().json()["model"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise NoServer(f"There is no gigaam-asr server at {url}: {str(error) or type(error).__name__}.") from error

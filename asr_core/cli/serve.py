@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 import asr_core
-from asr_core.cli.configuration import as_environment, configured
 
 STOP_S = 30
 """How long the server, told to stop, lets streams that are being answered go on."""
@@ -29,9 +28,10 @@ def serve(
     Everything else is set in the environment or in .env. The port answers at once; GET /readyz says when the model is
     there, after it was downloaded if need be.
     """
-    settings = configured(host=host, port=port, model=model)
+    given = {
+        name: str(value) for name, value in {"HOST": host, "PORT": port, "MODEL": model}.items() if value is not None
+    }
     options = ["--working-dir", str(HOME), "--timeout-graceful-shutdown", str(STOP_S)]
-    # bentoml changes to its working directory, where .env and relative paths would mean something else.
-    environment = {**os.environ, **as_environment(settings), "BENTOML_DO_NOT_TRACK": "True"}
+    environment = os.environ | given | {"BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", "bentoml", "serve", "service:GigaamAsr", *options]
     os.execve(sys.executable, command, environment)  # noqa: S606 - this process becomes the server

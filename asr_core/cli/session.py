@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 
-from asr_core.cli.batch import Transcriber, run_batch
+from asr_core.cli.batch import Transcriber, run_batch, with_room
 from asr_core.cli.output import Sink
 from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import LogLines, Report
@@ -19,6 +19,7 @@ OpenTranscriber = Callable[[Say], AbstractAsyncContextManager[Transcriber]]
 """Makes a transcriber ready; it says what that involves."""
 
 DONE, FAILED = 0, 1
+GOES_ON = "The same command goes on from there."
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -46,9 +47,11 @@ def run_session(items: Sequence[BatchItem], sink: Sink, report: Report, open_tra
             asyncio.run(_run(items, sink, report, open_transcriber))
     except AsrError as error:
         report.say(f"error: {error}")
+        if len(items) > 1:
+            report.say(f"{report.n_done} of {len(items)} done. {GOES_ON}")
         raise Stopped from error
     except Interrupted:
-        report.say(f"Interrupted: {report.n_done} of {len(items)} done. The same command goes on from there.")
+        report.say(f"Interrupted: {report.n_done} of {len(items)} done. {GOES_ON}")
         raise
     _summarize(report, len(items))
     return FAILED if report.failures else DONE
@@ -56,8 +59,9 @@ def run_session(items: Sequence[BatchItem], sink: Sink, report: Report, open_tra
 
 async def _run(items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> None:
     with _interruptible():
-        async with open_transcriber(report.say) as transcriber:
-            await run_batch(items, transcriber, sink, report)
+        if possible := with_room(items, sink, report):
+            async with open_transcriber(report.say) as transcriber:
+                await run_batch(possible, transcriber, sink, report)
 
 
 @contextmanager

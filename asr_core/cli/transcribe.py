@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from asr_core.cli.configuration import configured
@@ -42,6 +42,12 @@ class Output:
     recursive: bool
 
 
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        raise typer.BadParameter(f"{name} is none of {', '.join(FORMATS)}.")
+    return name
+
+
 def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     inputs: Annotated[
         list[Path], typer.Argument(metavar="FILES_OR_FOLDERS", help="Sound or video; - is standard input.")
@@ -53,7 +59,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
             "--format",
             "-f",
             metavar="FORMAT",
-            click_type=click.Choice([*FORMATS]),
+            parser=_known_format,
             help="text, srt, vtt, tsv, json or verbose_json; several times for several.",
             rich_help_panel=RESULT,
         ),
@@ -82,7 +88,10 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         PrecisionSetting | None, typer.Option(help="Instead of PRECISION.", rich_help_panel=WHERE)
     ] = None,
     server: Annotated[
-        str | None, typer.Option(metavar="URL", help="On that server, with its model.", rich_help_panel=WHERE)
+        str | None,
+        typer.Option(
+            metavar="URL", help="On that server, with its model; http:// may be left out.", rich_help_panel=WHERE
+        ),
     ] = None,
     api_key: Annotated[
         str | None, typer.Option(help="The server's, instead of the first in API_KEY.", rich_help_panel=WHERE)
@@ -126,12 +135,16 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("Standard output takes one --format.")
     if server and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
+    if api_key and not api_key.isprintable():
+        raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
+    if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
+        raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
     settings = configured(model=model, precision=precision)
     output = Output(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
     computing = _computing(settings, server, api_key, ray)
     try:
         if STREAM in inputs:
-            with _standard_input() as item:
+            with _standard_input(settings.tmpdir) as item:
                 code = _run(output, [item], computing)
         else:
             code = _run(output, _items(output, inputs), computing)
@@ -142,7 +155,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
 
 
 def _computing(settings: Settings, server: str | None, api_key: str | None, ray: str | None) -> OpenTranscriber:
-    """Where to transcribe. What that needs is imported only then: torch takes seconds, and so does BentoML."""
+    """Where to transcribe. What that needs is imported only then: torch takes seconds."""
     if server:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
@@ -190,9 +203,9 @@ def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:
 
 
 @contextmanager
-def _standard_input() -> Iterator[BatchItem]:
+def _standard_input(parent: Path | None) -> Iterator[BatchItem]:
     """Standard input as a file, for as long as the scope lasts: many formats can only be read with seeking."""
-    with tempfile.TemporaryDirectory(prefix="gigaam-asr-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gigaam-asr-", dir=parent) as folder:
         path = Path(folder, "recording")
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)

@@ -61,7 +61,7 @@ def pull(
             with _failing():
                 path = resolve(name, settings.models_dir, progress)
                 if not path.is_file():  # one of the user's own
-                    raise CheckpointError(f"There is no weights file {path}.")
+                    raise CheckpointError(f"There is no weights file {path.absolute()}.")
             print(path)
 
 

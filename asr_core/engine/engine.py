@@ -176,7 +176,7 @@ class Engine:
         """Load the model, then work for as long as the engine lives."""
         await self._compute.load()
         self._loaded = True
-        log.info("Ready: %s", self.status)
+        log.info("Ready: %s", self._settings.model_name)
         while True:
             self._work.clear()
             for _ in range(len(self._analyses)):  # not those that come meanwhile: silence could go on for ever

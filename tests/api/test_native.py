@@ -15,8 +15,8 @@ import pytest
 from bentoml.exceptions import BentoMLException
 from starlette.types import Message
 
+from asr_core.answers import json_lines
 from asr_core.api.native import _send_lines
-from asr_core.client import json_lines
 from asr_core.errors import BadAudio
 from tests.conftest import Server, bentoml_client
 

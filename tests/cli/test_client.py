@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_core.client import Client, Unreachable, json_lines
+from asr_core.answers import Unreachable, json_lines
+from asr_core.client import Client
 from asr_core.errors import BadRequest
 from tests.conftest import Server
 

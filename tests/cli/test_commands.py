@@ -30,7 +30,10 @@ from tests.conftest import REPOSITORY, Server, free_port, wait_until
         (["-o", "-", "a.mp3", "-f", "srt", "-f", "vtt"], "Standard output takes one --format"),
         (["a.mp3", "--server", "http://nas:3000", "--model", "v3_ctc"], "--server has its own model"),
         (["x/a.mp3", "y/a.mp3", "-o", "texts"], "would both be written to texts/a.txt"),
-        (["a.mp3", "--model", ""], "MODEL: String should have at least 1 character"),
+        (["a.mp3", "--model", "v9"], "error: MODEL=v9: takes v3_ctc, "),
+        (["a.mp3", "--format", "docx"], "docx is none of json, text, "),
+        (["a.mp3", "--ray", "auto"], "--ray takes HOST:PORT"),
+        (["a.mp3", "--server", "nas", "--api-key", "se\nsame"], "--api-key has a character"),
     ],
 )
 def test_wrong_usage_is_explained_before_anything_is_done(arguments: list[str], complaint: str) -> None:
@@ -59,9 +62,34 @@ def test_doctor_is_content_with_a_machine_that_works(run: Run, spoken_text: str)
 @pytest.mark.parametrize(("admitted", "level"), [(1, "good"), (8, "note")])
 def test_doctor_looks_for_room_for_all_the_uploads_that_are_admitted(admitted: int, level: str, tmp_path: Path) -> None:
     half = shutil.disk_usage(tempfile.gettempdir()).free // 2**21
-    *_, uploads = checks.disk(Settings(models_dir=tmp_path, model="demo", max_queue=admitted, max_upload_mb=half))
+    (uploads,) = checks.disk(Settings(models_dir=tmp_path, model="demo", max_queue=admitted, max_upload_mb=half))
     assert uploads.level == level
     assert ("MAX_QUEUE" in uploads.advice) == (level == "note")
+
+
+@pytest.mark.parametrize("models_dir", ["file", "file/models", "/proc/models"])
+def test_doctor_does_not_take_a_folder_for_usable_that_cannot_be_written(models_dir: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder, _ = checks.disk(Settings(models_dir=tmp_path / models_dir, model="v3_ctc"))
+    assert (folder.level, folder.about) == ("problem", "MODELS_DIR")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::"])
+def test_doctor_finds_the_port_taken_wherever_the_server_would(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupant:
+        occupant.settimeout(0)
+        (taken,) = checks.port(Settings(host=host, port=occupant.getsockname()[1]))
+    (free,) = checks.port(Settings(host=host, port=free_port()))
+    assert (taken.level, free.level) == ("problem", "good")
+
+
+def test_a_wrong_setting_is_one_line_and_a_misspelt_one_a_warning(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MAX_QUEU=3\nVAD_THRESHOLD=2\n")
+    wrong = run("doctor")
+    assert wrong.returncode == 2
+    assert wrong.stderr == "error: VAD_THRESHOLD=2: takes a number, above 0, below 1\n"
+    (tmp_path / ".env").write_text("MAX_QUEU=3\n")
+    assert run("weights", "pull").stderr == "warning: MAX_QUEU in .env has no effect: is MAX_QUEUE meant?\n"
 
 
 def test_doctor_says_what_to_do_about_each_obstacle(run: Run, tmp_path: Path) -> None:
@@ -75,7 +103,7 @@ def test_doctor_says_what_to_do_about_each_obstacle(run: Run, tmp_path: Path) ->
     for advice in (
         "✗ ffmpeg: not on PATH\n    Install ffmpeg",
         "v3_ctc is damaged\n    Remove",
-        f"✗ port {port}: cannot be listened on",
+        f"✗ port {port}: PORT={port}: another program listens there",
         "✗ uploads",
         "✗ recognition",
     ):
@@ -119,7 +147,8 @@ def test_serve_starts_the_server_as_the_folder_it_is_called_in_configures_it(tmp
     port = free_port()
     configured = {name.upper() for name in Settings.model_fields}
     clean = {name: value for name, value in environment().items() if name not in configured}
-    (tmp_path / ".env").write_text(f"MODEL=demo\nPORT={port}\nHOST=127.0.0.1\nAPI_KEY=one,two\n")
+    (scratch := tmp_path / "scratch").mkdir()
+    (tmp_path / ".env").write_text(f"MODEL=demo\nPORT={port}\nHOST=localhost\nAPI_KEY=one,two\nTMPDIR=scratch\n")
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*COMMAND, "serve"], cwd=tmp_path, env=clean, stdout=log, stderr=log)
     try:
@@ -127,6 +156,7 @@ def test_serve_starts_the_server_as_the_folder_it_is_called_in_configures_it(tmp
         models = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers={"Authorization": "Bearer two"})
         assert "demo" in [model["id"] for model in models.json()["data"]]
         assert httpx.get(f"http://127.0.0.1:{port}/v1/models").status_code == 401
+        assert list(scratch.glob("asr-uploads-*"))
     finally:
         process.terminate()
         process.wait(30)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import io
 import os
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from asr_core.cli.output import StdoutSink, write_whole
+from asr_core.cli.batch import Heard, run_batch
+from asr_core.cli.output import FileSink, OutputLost, StdoutSink, check_writable, write_whole
 from asr_core.cli.plan import BatchItem
+from asr_core.cli.progress import Report
 from asr_core.text.formats import RenderOptions
 from asr_core.types import Segment, Transcript
 
@@ -46,6 +51,51 @@ def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path)
     path = tmp_path / ("я" * 125 + ".txt")
     write_whole(path, b"text")
     assert path.read_bytes() == b"text"
+
+
+@pytest.mark.parametrize("name", ["file/a.txt", "folder", "/proc/a.txt", "я" * 200])
+def test_what_cannot_be_written_is_known_without_trying(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for attempt in (check_writable, partial(write_whole, content=b"text")):
+        with pytest.raises(OSError, match=r"\[Errno \d+\]"):
+            attempt(tmp_path / name)
+
+
+def test_what_can_be_written_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    check_writable(tmp_path / "old")
+    check_writable(tmp_path / "new" / "deeper" / "a.txt")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+class Dictation:
+    """Hears the same in every recording, and remembers which it was given."""
+
+    parallel = 1
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def transcribe(self, path: Path, heard: Heard) -> Transcript:
+        self.heard.append(path.name)
+        return transcript("раз")
+
+
+def test_a_disk_that_fills_ends_the_batch_with_the_first_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    items = []
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+        items.append(BatchItem(tmp_path / name, name, {"text": tmp_path / f"{name}.txt"}))
+    monkeypatch.setattr(os, "fsync", fill)
+    dictation = Dictation()
+    with pytest.raises(OutputLost, match=r"a\.txt cannot be written: No space left on device"):
+        asyncio.run(run_batch(list(enumerate(items)), dictation, FileSink(RenderOptions()), Report(2)))
+    assert dictation.heard == ["a"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
 
 
 def test_standard_output_is_in_the_order_of_the_tasks_without_those_that_failed(

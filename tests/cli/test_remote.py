@@ -11,17 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from asr_core.cli import remote
 from asr_core.cli.batch import NoServer, run_batch
 from asr_core.cli.output import FileSink
 from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
+from asr_core.cli.remote import RemoteTranscriber, remote_transcriber
 from asr_core.text.formats import RenderOptions
 from tests.cli.conftest import Run
-from tests.conftest import Server
-
-# Raised by libraries that bentoml uses, when its client is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 Answer = Callable[["Handler", bytes], None]
 """Answers the recording whose request has this body."""
@@ -32,14 +28,14 @@ DONE = b'{"type": "done", "duration": 1.0}\n'
 class Handler(BaseHTTPRequestHandler):
     """Says what a server of ours says to whoever asks what it is."""
 
-    schema: bytes
+    protocol_version = "HTTP/1.1"
     answer: Answer
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
     def do_GET(self) -> None:
-        self.say(200, {"/health": b'{"model": "stand-in"}', "/schema.json": self.schema}.get(self.path, b"{}"))
+        self.say(200, b'{"model": "stand-in"}' if self.path == "/health" else b"{}")
 
     def do_POST(self) -> None:
         type(self).answer(self, self.rfile.read(int(self.headers["Content-Length"])))
@@ -52,10 +48,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stand_in(server: Server, answer: Answer) -> Iterator[str]:
-    """The address of a server with the routes of `server` and these answers."""
-    attributes = {"schema": server.get("/schema.json").content, "answer": staticmethod(answer)}
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), type("Chosen", (Handler,), attributes))
+def stand_in(answer: Answer) -> Iterator[str]:
+    """The address of a server with these answers."""
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), type("Chosen", (Handler,), {"answer": staticmethod(answer)}))
     listener.daemon_threads = True
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -74,41 +69,38 @@ def batch_of(folder: Path, *names: str) -> list[BatchItem]:
     return [BatchItem(folder / name, name, {"text": folder / f"{name}.txt"}) for name in names]
 
 
-async def transcribe(tasks: list[BatchItem], url: str, report: Report) -> None:
-    async with remote.remote_transcriber(url, "", say=lambda _: None) as transcriber:
-        await run_batch(tasks, transcriber, FileSink(RenderOptions()), report)
+async def transcribe(items: list[BatchItem], url: str, report: Report, *, patience_s: float = 0.0) -> None:
+    async with remote_transcriber(url, "", say=lambda _: None, patience_s=patience_s) as transcriber:
+        await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
 
 
 def break_off_bad_ones(request: Handler, body: bytes) -> None:
-    if b"bad" not in body:
+    if b"bad" in body:
+        request.close_connection = True
+    else:
         request.say(200, DONE)
 
 
-def test_a_recording_that_never_gets_through_does_not_stop_the_others(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remote, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(remote.RemoteTranscriber, "parallel", 1)
-    tasks = batch_of(tmp_path, "bad.wav", "good.wav")
-    report = Report(len(tasks))
-    with stand_in(server, break_off_bad_ones) as url:
-        asyncio.run(transcribe(tasks, url, report))
+def test_a_recording_that_never_gets_through_does_not_stop_the_others(tmp_path: Path) -> None:
+    items = batch_of(tmp_path, "bad.wav", "good.wav")
+    report = Report(len(items))
+    with stand_in(break_off_bad_ones) as url:
+        asyncio.run(transcribe(items, url, report))
     (failure,) = report.failures
     assert (failure.label, "cannot be reached" in failure.reason) == ("bad.wav", True)
     assert (tmp_path / "good.wav.txt").exists()
 
 
-def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "PATIENCE_S", 0.0)
-    tasks = batch_of(tmp_path, "bad.wav")
-    report = Report(len(tasks))
+def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path) -> None:
+    items = batch_of(tmp_path, "bad.wav")
+    report = Report(len(items))
 
     async def lose_the_server() -> None:
-        with stand_in(server, break_off_bad_ones) as url:
-            scope = remote.remote_transcriber(url, "", say=lambda _: None)
+        with stand_in(break_off_bad_ones) as url:
+            scope = remote_transcriber(url, "", say=lambda _: None, patience_s=0.0)
             transcriber = await scope.__aenter__()
         try:
-            await run_batch(tasks, transcriber, FileSink(RenderOptions()), report)
+            await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
         finally:
             await scope.__aexit__(None, None, None)
 
@@ -117,8 +109,47 @@ def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path, server: Server, m
     assert not report.failures
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_server_that_is_away_for_a_moment_is_asked_again(tmp_path: Path, status: int) -> None:
+    items = batch_of(tmp_path, "talk.wav")
+    report = Report(len(items))
+    statuses = iter([status, 200])
+
+    def answer(request: Handler, body: bytes) -> None:
+        request.say(status, b"<html>") if (status := next(statuses)) != 200 else request.say(200, DONE)
+
+    with stand_in(answer) as url:
+        asyncio.run(transcribe(items, url, report, patience_s=60.0))
+    assert not report.failures
+    assert next(statuses, None) is None
+
+
+def test_what_a_proxy_says_is_told_without_its_page(tmp_path: Path) -> None:
+    items = batch_of(tmp_path, "talk.wav")
+    report = Report(len(items))
+    with stand_in(lambda request, body: request.say(502, b"<html>nginx</html>")) as url:
+        asyncio.run(transcribe(items, url, report))
+    assert [failure.reason for failure in report.failures] == ["The server answered 502 Bad Gateway."]
+
+
+def test_a_batch_asks_for_nothing_but_its_transcripts_over_connections_that_it_keeps(tmp_path: Path) -> None:
+    items = batch_of(tmp_path, *(f"{number}.wav" for number in range(20)))
+    report = Report(len(items))
+    connections: list[object] = []
+
+    def answer(request: Handler, body: bytes) -> None:
+        connections.append(request.client_address)
+        request.say(200, DONE)
+
+    with stand_in(answer) as url:
+        asyncio.run(transcribe(items, url.removeprefix("http://"), report))
+    assert not report.failures
+    assert len(connections) == len(items)
+    assert len(set(connections)) <= RemoteTranscriber.parallel
+
+
 def test_what_is_hopeless_for_all_ends_the_program_while_others_are_still_being_answered(
-    run: Run, tmp_path: Path, server: Server
+    run: Run, tmp_path: Path
 ) -> None:
     both_are_here, over = threading.Barrier(2), threading.Event()
 
@@ -128,18 +159,19 @@ def test_what_is_hopeless_for_all_ends_the_program_while_others_are_still_being_
             request.say(401, b'{"error": {"message": "no more"}}')
         else:
             request.send_response(200)
+            request.send_header("Transfer-Encoding", "chunked")
             request.end_headers()
-            request.wfile.write(b"\n")
+            request.wfile.write(b"1\r\n\n\r\n")
             over.wait()
 
     batch_of(tmp_path, "one.wav", "two.wav")
     (scratch := tmp_path / "tmp").mkdir()
-    with stand_in(server, refuse_one) as url:
+    with stand_in(refuse_one) as url:
         try:
             done = run("transcribe", "one.wav", "two.wav", "--server", url, TMPDIR=str(scratch))
         finally:
             over.set()
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: no more"
+    assert done.stderr.splitlines()[-2:] == ["error: no more", "0 of 2 done. The same command goes on from there."]
     assert {path.name for path in tmp_path.iterdir()} == {"one.wav", "two.wav", "tmp"}
     assert not list(scratch.iterdir())

@@ -92,6 +92,15 @@ def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path: Path, spee
     assert b"Traceback" not in done.stderr
 
 
+def test_an_output_that_cannot_be_written_is_found_before_anything_is_computed(
+    run: Run, tmp_path: Path, speech: Path
+) -> None:
+    (tmp_path / "texts").touch()
+    done = run("transcribe", str(speech), "-o", "texts", "--model", "of_nobody.ckpt")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"[1/1] {speech}: FAILED: Not a directory: texts"]
+
+
 def test_a_file_that_is_named_like_a_transcript_is_refused_aloud(run: Run, tmp_path: Path, speech: Path) -> None:
     shutil.copy(speech, tmp_path / "talk.tsv")
     refused = run("transcribe", "talk.tsv")

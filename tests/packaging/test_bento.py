@@ -16,9 +16,11 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
+from asr_core.configuration import NAMES
 from tools import bento
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = "open-sesame"
 SAMPLE = ROOT / "asr_core" / "demo" / "speech.wav"
 
 
@@ -68,14 +70,16 @@ def test_its_dockerfile_makes_a_small_image_of_the_cpu_kind_run_by_its_own_user(
 
 @pytest.fixture
 def served(built: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a server started from the Bento's folder, away from this checkout."""
+    """The address of a server started from the Bento's folder, away from this checkout, as `.env` there says."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"MODEL": "demo", "HOST": "127.0.0.1", "PORT": str(port), "BENTOML_HOME": str(tmp_path)}
+    (tmp_path / ".env").write_text(f"MODEL=demo\nHOST=localhost\nPORT={port}\nAPI_KEY={KEY}\n")
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES}
+    environment["BENTOML_HOME"] = str(tmp_path)
     with (tmp_path / "log").open("wb") as log:
         command = [sys.executable, "-P", "-m", "bentoml", "serve", str(built)]
-        server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | settings, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 100
         while time.monotonic() < deadline and server.poll() is None:
@@ -100,5 +104,7 @@ def test_a_server_started_from_the_bento_with_the_versions_it_pins_hears_the_sam
             assert pin.specifier.contains(version(pin.name)), pin
     with SAMPLE.open("rb") as file:
         form = {"model": "whisper-1", "response_format": "text"}
-        answer = httpx.post(f"{served}/v1/audio/transcriptions", data=form, files={"file": file}, timeout=60)
+        address, key = f"{served}/v1/audio/transcriptions", {"Authorization": f"Bearer {KEY}"}
+        assert httpx.post(address, data=form).status_code == 401
+        answer = httpx.post(address, data=form, files={"file": file}, headers=key, timeout=60)
     assert answer.text.strip() == SAMPLE.with_suffix(".txt").read_text(encoding="utf-8").strip()

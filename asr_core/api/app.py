@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -20,15 +19,10 @@ from asr_core.web import page_routes
 
 def create_app() -> FastAPI:
     """The HTTP API. The process that serves sets `state.backend` and `.tasks` before the first request."""
-    app = FastAPI(title="GigaAM ASR server", openapi_url=None)
-    # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given. Without
-    # keys, any page that is open on a machine in the network may use the server, as may any program there.
-    app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"]
-    )
+    app = FastAPI(title="GigaAM ASR server", openapi_url=None, redirect_slashes=False)
     for kind in (AsrError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
-    for router in (openai_routes, native_routes, bazarr_routes, system_routes, page_routes()):
+    for router in (openai_routes, azure_routes, native_routes, bazarr_routes, system_routes, page_routes()):
         app.include_router(router)
     return app
 
@@ -39,8 +33,10 @@ def _backend(request: Request) -> Backend:
 
 
 def _check_key(request: Request) -> None:
-    """Asked before any of the body is read."""
-    _backend(request).keys.check(request.headers.get("authorization"))
+    """Asked before any of the body is read. Azure's clients have a header of their own for the key."""
+    azure = request.headers.get("api-key")
+    authorization = request.headers.get("authorization") or (azure and f"Bearer {azure}")
+    _backend(request).keys.check(authorization)
 
 
 def _check_key_in_url(request: Request) -> None:
@@ -58,6 +54,7 @@ ServerTasks = Annotated[Tasks, Depends(_tasks)]
 Answer = dict[str, Any]
 
 openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
+azure_routes = APIRouter(dependencies=[Depends(_check_key)])
 native_routes = APIRouter(dependencies=[Depends(_check_key)])
 bazarr_routes = APIRouter(dependencies=[Depends(_check_key_in_url)])
 system_routes = APIRouter()
@@ -66,6 +63,12 @@ system_routes = APIRouter()
 @openai_routes.post("/audio/transcriptions", response_class=Response)
 async def create_transcription(server: Server) -> Response:
     return transcription.answer(server)
+
+
+@azure_routes.post("/openai/deployments/{deployment}/audio/transcriptions", response_class=Response)
+async def create_transcription_as_azure(server: Server, deployment: str) -> Response:
+    """OpenAI's, under the path where Azure has it: a deployment is called as a model is here."""
+    return transcription.answer(server, model=deployment)
 
 
 @openai_routes.post("/audio/translations")

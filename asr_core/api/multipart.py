@@ -101,7 +101,7 @@ class FormDecoder:
         begin = (b"\r\n" + self._preamble).find(b"\r\n" + self._first_boundary)
         if begin < 0:
             if len(self._preamble) > MAX_PREAMBLE_BYTES:
-                raise BadRequest(f"The multipart body does not begin with its boundary. {self._how}")
+                raise BadRequest(f"The multipart body is malformed: it does not begin with its boundary. {self._how}")
             return b""
         form = bytes(self._preamble[begin:])
         self._preamble = None

@@ -14,17 +14,16 @@ from asr_core.types import Segment, Transcript
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
 DONE = b"data: [DONE]\n\n"
-"""Without a name: it is no event of the transcription, and openai's clients look at nothing but its data."""
 COMMENT = b": ping\n\n"
 
 
 def frame(event: Mapping[str, Any]) -> bytes:
-    """One event, under its type's name: there are clients that drop one without.
+    """One event, under the name of its type, without which some clients drop it; an error has no type and no name.
 
-    An error, which has no type, is called one. Never with an `id:` line: the next comment would break the openai
-    client's parser.
+    Never with an `id:` line: the next comment would break the openai client's parser.
     """
-    return f"event: {event.get('type', 'error')}\ndata: {to_json(event)}\n\n".encode()
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{name}data: {to_json(event)}\n\n".encode()
 
 
 def delta_event(segment: Segment, *, logprobs: bool) -> dict[str, Any]:

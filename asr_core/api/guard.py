@@ -26,7 +26,7 @@ DRAIN_S = 30.0
 STALL_S = 60.0
 """How long a client may leave its socket full before it is taken for gone."""
 
-_BENTOML_S = frozenset({"/livez", "/healthz", "/schema.json"})
+_LEFT_TO_BENTOML = frozenset({"/livez", "/healthz", "/schema.json"})
 """What BentoML answers. It looks at its own routes first and has its own shapes for errors, so it gets nothing else."""
 
 _SLASHES = re.compile(r"//+|/+$")
@@ -66,7 +66,7 @@ class Guard:
             subject.reset(token)
 
     async def _answer(self, exchange: Exchange) -> None:
-        app = self._bentoml if exchange.scope["path"] in _BENTOML_S else self._ours
+        app = self._bentoml if exchange.scope["path"] in _LEFT_TO_BENTOML else self._ours
         try:
             await app(exchange.scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:

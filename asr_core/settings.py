@@ -14,6 +14,20 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions
 
+OPENAI_MODELS = frozenset(
+    {
+        "whisper-1",
+        "gpt-transcribe",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "gpt-4o-mini-transcribe-2025-12-15",
+        "gpt-4o-transcribe-diarize",
+        "gpt-live-transcribe",
+        "gpt-realtime-whisper",
+    }
+)
+"""What OpenAI's own transcription models are called: clients have these names built in."""
+
 Seconds = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
 
 
@@ -30,7 +44,7 @@ class Settings(BaseSettings):
 
     model: str = Field("v3_ctc", description="official name, `demo`, or path to a .ckpt")
     model_aliases: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset({"whisper-1"}), description="further names that requests may use for the loaded model"
+        OPENAI_MODELS, description="further names that requests may use for the loaded model"
     )
     allowed_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="model names that requests may use; empty means the loaded model's"
@@ -117,8 +131,9 @@ class Settings(BaseSettings):
 
     @property
     def served_models(self) -> tuple[str, ...]:
-        """The names that requests may use; whatever they ask for, the loaded model answers."""
-        return tuple(sorted((self.allowed_models or {self.model_name}) | self.model_aliases))
+        """The names that requests may use, aliases last; whatever they ask for, the loaded model answers."""
+        own = self.allowed_models or {self.model_name}
+        return (*sorted(own), *sorted(self.model_aliases - own))
 
     def accepts_model(self, name: str) -> bool:
         """Whether a request may ask for `name`."""

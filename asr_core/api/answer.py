@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from asr_core.api.backend import Backend
-from asr_core.api.multipart import FILE_FIELD
+from asr_core.api.multipart import FILE_FIELD, Keep
 from asr_core.api.upload import Upload, receive_upload
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class AnswerToUpload(Response):
         backend: Backend,
         work: Work,
         *,
-        wanted: Callable[[str], bool],
+        wanted: Callable[[str], Keep],
         file_field: str = FILE_FIELD,
         prefix: bytes = b"",
     ) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from asr_core.api import bazarr, native, transcription
+from asr_core.api import bazarr, native, schema, transcription
 from asr_core.api.backend import Backend
 from asr_core.api.problems import handle
 from asr_core.api.tasks import Submission, Tasks, description
@@ -20,15 +19,17 @@ from asr_core.web import page_routes
 
 def create_app() -> FastAPI:
     """The HTTP API. The process that serves sets `state.backend` and `.tasks` before the first request."""
-    app = FastAPI(title="GigaAM ASR server", openapi_url=None)
-    # Pages of any origin may call: requests carry no cookies, only a key that the page must have been given. Without
-    # keys, any page that is open on a machine in the network may use the server, as may any program there.
-    app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"]
+    app = FastAPI(
+        title="GigaAM ASR server",
+        description=schema.DESCRIPTION,
+        openapi_url="/docs.json",
+        docs_url=None,  # its pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
     )
     for kind in (AsrError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
-    for router in (openai_routes, native_routes, bazarr_routes, system_routes, page_routes()):
+    for router in (openai_routes, azure_routes, native_routes, bazarr_routes, system_routes, page_routes()):
         app.include_router(router)
     return app
 
@@ -39,8 +40,10 @@ def _backend(request: Request) -> Backend:
 
 
 def _check_key(request: Request) -> None:
-    """Asked before any of the body is read."""
-    _backend(request).keys.check(request.headers.get("authorization"))
+    """Asked before any of the body is read. Azure's clients have a header of their own for the key."""
+    azure = request.headers.get("api-key")
+    authorization = request.headers.get("authorization") or (azure and f"Bearer {azure}")
+    _backend(request).keys.check(authorization)
 
 
 def _check_key_in_url(request: Request) -> None:
@@ -57,18 +60,27 @@ Server = Annotated[Backend, Depends(_backend)]
 ServerTasks = Annotated[Tasks, Depends(_tasks)]
 Answer = dict[str, Any]
 
-openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)])
-native_routes = APIRouter(dependencies=[Depends(_check_key)])
-bazarr_routes = APIRouter(dependencies=[Depends(_check_key_in_url)])
-system_routes = APIRouter()
+openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)], responses=schema.ERRORS)
+azure_routes = APIRouter(dependencies=[Depends(_check_key)], responses=schema.ERRORS)
+native_routes = APIRouter(dependencies=[Depends(_check_key)], responses=schema.ERRORS)
+bazarr_routes = APIRouter(dependencies=[Depends(_check_key_in_url)], responses=schema.ERRORS)
+system_routes = APIRouter(tags=["system"])
 
 
-@openai_routes.post("/audio/transcriptions", response_class=Response)
+@openai_routes.post("/audio/transcriptions", response_class=Response, openapi_extra=schema.TRANSCRIPTION)
 async def create_transcription(server: Server) -> Response:
     return transcription.answer(server)
 
 
-@openai_routes.post("/audio/translations")
+@azure_routes.post(
+    "/openai/deployments/{deployment}/audio/transcriptions", response_class=Response, openapi_extra=schema.TRANSCRIPTION
+)
+async def create_transcription_as_azure(server: Server, deployment: str) -> Response:
+    """OpenAI's, under the path where Azure has it: a deployment is called as a model is here."""
+    return transcription.answer(server, model=deployment)
+
+
+@openai_routes.post("/audio/translations", include_in_schema=False)
 async def create_translation() -> Answer:
     raise NotFound("This server transcribes, it does not translate. Use POST /v1/audio/transcriptions.")
 
@@ -89,22 +101,22 @@ def _model(name: str, server: Backend) -> Answer:
     return {"id": name, "object": "model", "created": server.started_at, "owned_by": "gigaam"}
 
 
-@native_routes.post("/transcribe", response_class=Response)
+@native_routes.post("/transcribe", response_class=Response, openapi_extra=schema.NATIVE)
 async def transcribe(server: Server) -> Response:
     return native.answer(server)
 
 
-@native_routes.post("/transcribe_stream", response_class=Response)
+@native_routes.post("/transcribe_stream", response_class=Response, openapi_extra=schema.NATIVE_STREAM)
 async def transcribe_stream(server: Server) -> Response:
     return native.stream_answer(server)
 
 
-@native_routes.post("/transcribe_task", response_class=Response)
+@native_routes.post("/transcribe_task", response_class=Response, openapi_extra=schema.NATIVE)
 async def transcribe_task(server: Server) -> Response:
     return native.answer(server)
 
 
-@native_routes.post("/transcribe_task/submit", response_class=Response)
+@native_routes.post("/transcribe_task/submit", response_class=JSONResponse, openapi_extra=schema.SUBMISSION)
 async def submit_task(server: Server, tasks: ServerTasks) -> Response:
     return Submission(server, tasks)
 
@@ -114,7 +126,7 @@ async def task_status(tasks: ServerTasks, task_id: str = "") -> Answer:
     return description(await tasks.find(task_id))
 
 
-@native_routes.get("/transcribe_task/get", response_class=Response)
+@native_routes.get("/transcribe_task/get", response_class=JSONResponse)
 async def task_result(tasks: ServerTasks, task_id: str = "") -> Response:
     return await tasks.answer(task_id)
 
@@ -124,17 +136,17 @@ async def cancel_task(tasks: ServerTasks, task_id: str = "") -> Answer:
     return description(await tasks.cancel(task_id))
 
 
-@native_routes.post("/transcribe_task/retry")
+@native_routes.post("/transcribe_task/retry", include_in_schema=False)
 async def retry_task() -> Answer:
     raise NotFound("Recordings are not kept: submit it again.")
 
 
-@bazarr_routes.post("/asr", response_class=Response)
+@bazarr_routes.post("/asr", response_class=Response, openapi_extra=schema.BAZARR)
 async def transcribe_for_bazarr(server: Server, request: Request) -> Response:
     return bazarr.transcription(server, request.query_params)
 
 
-@bazarr_routes.post("/detect-language", response_class=Response)
+@bazarr_routes.post("/detect-language", response_class=JSONResponse, openapi_extra=schema.DETECTION)
 async def detect_language(server: Server) -> Response:
     return bazarr.detection(server)
 
@@ -153,7 +165,7 @@ async def health(server: Server) -> Answer:
     }
 
 
-@system_routes.get("/readyz")
+@system_routes.get("/readyz", responses={503: {"description": "Not yet, and why"}})
 async def readiness(server: Server) -> JSONResponse:
     """200 once the model is loaded; 503, and why, until then."""
     status = server.engine.status
@@ -162,6 +174,6 @@ async def readiness(server: Server) -> JSONResponse:
     return JSONResponse({"status": "loading", "detail": status.detail}, 503, {"Retry-After": "5"})
 
 
-@system_routes.get("/metrics")
+@system_routes.get("/metrics", response_class=PlainTextResponse)
 async def metrics(server: Server) -> Response:
     return Response(generate_latest(server.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -12,18 +12,19 @@ import binascii
 import struct
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import bad_request
+from asr_core.api.form import LineCount, LineWidth, Lower, bad_request, given, is_russian
 from asr_core.api.native import segment_with_words
 from asr_core.api.upload import Upload, no_fields
-from asr_core.text.formats import LANGUAGE, RenderOptions, render
+from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
+from asr_core.text.formats import LANGUAGE, RenderOptions, render, told
 from asr_core.types import SAMPLE_RATE, JobOptions, Transcript
 
 FILE_FIELD = "audio_file"
@@ -46,11 +47,20 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    task: Literal["transcribe"] = "transcribe"
-    language: Literal["ru", "russian"] | None = None
-    output: Literal["txt", "vtt", "srt", "tsv", "json"] = "txt"
+    task: Annotated[Literal["transcribe"], Lower] = "transcribe"
+    language: str = LANGUAGE_CODE
+    output: Annotated[Literal["txt", "vtt", "srt", "tsv", "json"], Lower] = "txt"
     encode: bool = True
     word_timestamps: bool = False
+    max_line_width: LineWidth = LINE_WIDTH
+    max_line_count: LineCount = LINE_COUNT
+
+    @field_validator("language")
+    @classmethod
+    def _check_russian(cls, language: str) -> str:
+        if not is_russian(language):
+            raise ValueError("Input should be 'ru' or 'russian': the model knows no other language")
+        return language
 
     @property
     def prefix(self) -> bytes:
@@ -59,9 +69,9 @@ class Query(BaseModel):
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:
-    """The request's query as options; BadRequest names the parameter at fault. An empty value is not given."""
+    """The request's query as options; BadRequest names the parameter at fault. An empty value, or `null`, is none."""
     try:
-        return Query.model_validate({name: value for name, value in parameters.items() if value})
+        return Query.model_validate({name: value for name, text in parameters.items() if (value := given(text))})
     except ValidationError as exc:
         raise bad_request(exc) from exc
 
@@ -108,7 +118,8 @@ def as_bearer(authorization: str | None) -> str | None:
 def _rendered(transcript: Transcript, query: Query) -> Response:
     if query.output == "json":
         return JSONResponse(_whisper_result(transcript, word_timestamps=query.word_timestamps))
-    rendered = render(transcript, "text" if query.output == "txt" else query.output, RenderOptions())
+    options = RenderOptions(layout=CueLayout(query.max_line_width, query.max_line_count))
+    rendered = render(transcript, "text" if query.output == "txt" else query.output, options)
     return Response(rendered.body, media_type=rendered.media_type)
 
 
@@ -118,4 +129,4 @@ def _whisper_result(transcript: Transcript, *, word_timestamps: bool) -> dict[st
     if not word_timestamps:
         for segment in segments:
             del segment["words"]
-    return {"text": transcript.text, "segments": segments, "language": LANGUAGE_CODE}
+    return {"text": transcript.text, "segments": segments, "language": LANGUAGE_CODE} | told(transcript)

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import from_json
 
+from asr_core.api.multipart import Keep
 from asr_core.errors import BadRequest, UnknownModel
 from asr_core.settings import Settings
+from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
 from asr_core.types import JobOptions, ResponseFormat, VadOptions
 
 _BRACKETS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<key>[^\[\]]*)\])?")
-_LISTS = frozenset({"timestamp_granularities", "include"})
+_NOT_GIVEN = frozenset({"", "null", "none", "undefined"})
+"""What clients make of an option that is not set."""
+
+_RUSSIAN = frozenset({"ru", "rus", "russian", "ru-ru", "auto"})
+_MAX_TOLD = 40
+"""Characters of a client's own text that it is told back."""
+
+
+def lower(value: Any) -> Any:
+    """`SRT` → `srt`: a word that a client chose from a list may be written in any case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+Lower = BeforeValidator(lower)
+Granularity = Annotated[Literal["word", "segment"], Lower]
+LineWidth = Annotated[int, Field(ge=MIN_LINE_WIDTH, le=1000)]
+LineCount = Annotated[int, Field(ge=1, le=10)]
 
 
 class ServerVad(BaseModel):
@@ -24,7 +42,7 @@ class ServerVad(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    type: Literal["server_vad"] = "server_vad"
+    type: Annotated[Literal["server_vad"], Lower] = "server_vad"
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     prefix_padding_ms: Annotated[int, Field(ge=0, le=5_000)] | None = None
     silence_duration_ms: Annotated[int, Field(ge=0, le=5_000)] | None = None
@@ -42,28 +60,38 @@ class ServerVad(BaseModel):
 class TranscriptionForm(BaseModel):
     """What a request chose.
 
-    `language`, `prompt`, `keywords`, `languages`, `known_speaker_names`, `known_speaker_references` and fields that
-    nobody knows are accepted and change nothing: clients send them to every server, and there is one language, no
-    prompting and no diarization here. `temperature` must be one, and changes nothing either: decoding is greedy.
+    Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords`, `temperature` and
+    `known_speaker_names` are accepted and change nothing: there is one language, no prompting and no diarization here,
+    and decoding is greedy. Whoever reads `verbose_json` is told so. Fields that nobody knows are dropped.
+
+    `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
+    whisperX have for them.
     """
 
     model_config = ConfigDict(frozen=True)
 
     model: str
-    response_format: ResponseFormat
+    response_format: Annotated[ResponseFormat, Lower]
     stream: bool = False
     temperature: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
-    timestamp_granularities: frozenset[Literal["word", "segment"]] = frozenset({"segment"})
-    include: frozenset[Literal["logprobs"]] = frozenset()
+    timestamp_granularities: frozenset[Granularity] = frozenset()
+    include: frozenset[Annotated[Literal["logprobs"], Lower]] = frozenset()
     chunking_strategy: ServerVad | None = None
+    max_line_width: LineWidth = LINE_WIDTH
+    max_line_count: LineCount = LINE_COUNT
+    language: str = ""
+    languages: tuple[str, ...] = ()
+    prompt: str = ""
+    keywords: tuple[str, ...] = ()
+    known_speaker_names: tuple[str, ...] = ()
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
     def _spell_out(cls, value: Any) -> Any:
         """`auto` → None, `server_vad` or a JSON object as text → the object."""
-        if value == "auto":
+        if lower(value) == "auto":
             return None
-        if value == "server_vad":
+        if lower(value) == "server_vad":
             return {"type": value}
         if isinstance(value, str):
             try:
@@ -81,9 +109,29 @@ class TranscriptionForm(BaseModel):
     def render_options(self) -> RenderOptions:
         return RenderOptions(
             word_timestamps="word" in self.timestamp_granularities,
-            segment_timestamps="segment" in self.timestamp_granularities,
+            segment_timestamps="word" not in self.timestamp_granularities or "segment" in self.timestamp_granularities,
             logprobs="logprobs" in self.include,
+            timed_json=bool(self.timestamp_granularities),
+            layout=CueLayout(self.max_line_width, self.max_line_count),
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was asked for and had no effect, in sentences."""
+        return tuple(self._without_effect())
+
+    def _without_effect(self) -> Iterator[str]:
+        for name, languages in (("language", (self.language,)), ("languages", self.languages)):
+            if foreign := [language for language in languages if language and not is_russian(language)]:
+                yield f"`{name}`: the model knows Russian only; {', '.join(foreign)[:_MAX_TOLD]!r} had no effect."
+        if self.prompt:
+            yield "`prompt` had no effect: the model takes none."
+        if self.keywords:
+            yield "`keywords` had no effect: the model takes none."
+        if self.temperature:
+            yield "`temperature` had no effect: decoding is greedy."
+        if self.known_speaker_names:
+            yield "`known_speaker_names` had no effect: speakers are not told apart."
 
     def job_options(self, vad: VadOptions) -> JobOptions:
         """Options of the job, on top of the server's own `vad`."""
@@ -93,25 +141,45 @@ class TranscriptionForm(BaseModel):
         )
 
 
-def is_known(field_name: str) -> bool:
-    """Whether `field_name`, with or without brackets, means anything to this server."""
-    return _split(field_name)[0] in TranscriptionForm.model_fields
+_LISTS = frozenset({"timestamp_granularities", "include", "languages", "keywords", "known_speaker_names"})
+_HAD_OR_NOT = frozenset({"prompt", "keywords", "known_speaker_names"})
+"""Fields of which nothing matters but whether they have a value."""
+
+
+def wanted(field_name: str) -> Keep:
+    """How much of a form's field, named with or without brackets, means anything to this server."""
+    name = _split(field_name)[0]
+    if name in _HAD_OR_NOT:
+        return Keep.BEGINNING
+    return Keep.WHOLE if name in TranscriptionForm.model_fields else Keep.NOTHING
+
+
+def is_russian(language: str) -> bool:
+    """Whether a request that names `language` gets what it asks for; it may also leave the choice to the server."""
+    return language.lower().replace("_", "-") in _RUSSIAN
+
+
+def given(text: str) -> str | None:
+    """A parameter's value as a client wrote it; None if that stands for no value at all."""
+    value = text.strip()
+    return None if value.lower() in _NOT_GIVEN else value
 
 
 def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> TranscriptionForm:
     """The form's fields as options; BadRequest names the one at fault, UnknownModel a model that is not served.
 
-    Lists may be bracketed (`include[]`), bare, repeated, comma-separated or all of it; an object is bracketed
-    (`chunking_strategy[type]`) or JSON. Of a scalar given twice the last counts. An empty value is not given.
+    Lists may be bracketed (`include[]`), bare, repeated, comma-separated, JSON or all of it; an object is bracketed
+    (`chunking_strategy[type]`) or JSON. Of a scalar given twice the last counts. An empty value, or `null`, is none.
     """
     values: dict[str, Any] = {"response_format": settings.default_response_format}
     for field_name, text in fields:
         name, key = _split(field_name)
-        value = text.strip()
-        if not value:
+        value = given(text)
+        if value is None:
             continue
         if name in _LISTS:
-            values.setdefault(name, []).extend(item.strip() for item in value.split(",") if item.strip())
+            if items := _items(value):
+                values.setdefault(name, []).extend(items)
         elif key:
             earlier = values.get(name)
             values[name] = (earlier if isinstance(earlier, dict) else {}) | {key: value}
@@ -124,6 +192,18 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
     if "model" in values and not settings.accepts_model(form.model):
         raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
     return form
+
+
+def _items(text: str) -> list[Any]:
+    """`["word"]` and `word,segment` → the list; what its items may be is for the field to say."""
+    if text.startswith("["):
+        try:
+            items = from_json(text)
+        except ValueError:
+            pass
+        else:
+            return list(items)
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _split(field_name: str) -> tuple[str, str]:

@@ -10,8 +10,8 @@ from time import perf_counter
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_core.api.problems import error_response
@@ -26,8 +26,10 @@ DRAIN_S = 30.0
 STALL_S = 60.0
 """How long a client may leave its socket full before it is taken for gone."""
 
-_OURS = ("/v1/", "/transcribe_task/")
-"""Beginnings of paths that are answered by us even where there is no route."""
+_LEFT_TO_BENTOML = frozenset({"/livez", "/healthz", "/schema.json"})
+"""What BentoML answers. It looks at its own routes first and has its own shapes for errors, so it gets nothing else."""
+
+_SLASHES = re.compile(r"//+|/+$")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
@@ -37,19 +39,20 @@ _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 class Guard:
     """ASGI middleware around BentoML's application.
 
-    What `ours` has a route for goes to `ours` directly: BentoML looks at its own routes first, and answers with its own
-    shapes. No exception passes before a response was started: BentoML's timeout layer would wait a day for one.
+    A path may have slashes too many, as it has where a client joins it to its base URL. No exception passes before a
+    response was started: BentoML's timeout layer would wait a day for one.
     """
 
     def __init__(self, app: ASGIApp, *, ours: Starlette) -> None:
-        self._bentoml = app
-        self._ours = ours
+        self._bentoml = _open_to_pages(app)
+        self._ours = _open_to_pages(ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._bentoml(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send)
+        path = _SLASHES.sub(lambda match: "/" if match.end() < len(scope["path"]) else "", scope["path"]) or "/"
+        exchange = Exchange({**scope, "path": path}, receive, send)
         token = subject.set(exchange.id)
         started = perf_counter()
         try:
@@ -63,7 +66,7 @@ class Guard:
             subject.reset(token)
 
     async def _answer(self, exchange: Exchange) -> None:
-        app = self._ours if self._is_ours(exchange.scope) else self._bentoml
+        app = self._bentoml if exchange.scope["path"] in _LEFT_TO_BENTOML else self._ours
         try:
             await app(exchange.scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
@@ -76,10 +79,21 @@ class Guard:
             elif not exchange.complete and not isinstance(exc, ClientDisconnect):
                 raise
 
-    def _is_ours(self, scope: Scope) -> bool:
-        if scope["path"].startswith(_OURS):
-            return True
-        return any(route.matches(scope)[0] is not Match.NONE for route in self._ours.routes)
+
+def _open_to_pages(app: ASGIApp) -> ASGIApp:
+    """`app`, for pages of any origin, and for those of the internet to a server in their reader's own network.
+
+    Requests carry no cookies, only a key that the page must have been given. Without keys, any page that is open on a
+    machine in the network may use the server, as may any program there.
+    """
+    return CORSMiddleware(
+        app,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=["x-request-id", "retry-after"],
+    )
 
 
 class Exchange:
@@ -129,7 +143,7 @@ class Exchange:
             raise ClientDisconnect from exc
 
     async def respond(self, exc: Exception) -> None:
-        await error_response(exc)(self.scope, self.receive, self.send)
+        await _open_to_pages(error_response(exc))(self.scope, self.receive, self.send)
 
     async def _drain(self) -> None:
         """Take what a refused client still sends, and drop it.

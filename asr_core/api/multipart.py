@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from enum import Enum, auto
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,14 +17,28 @@ FILE_FIELD = "file"
 MAX_PARTS = 256
 MAX_FIELD_BYTES = 16 * 1024
 """Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
+MAX_PREAMBLE_BYTES = 16 * 1024
+"""Before the first boundary: nothing of it means anything."""
+
+_EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 
 _HOW = "Send multipart/form-data with the recording as the part named `{}`."
+
+
+class Keep(Enum):
+    """How much of a text field's value somebody wants."""
+
+    WHOLE = auto()
+    """It is refused if it is too long."""
+    BEGINNING = auto()
+    """Enough to see whether there is a value."""
+    NOTHING = auto()
 
 
 class FormDecoder:
     """Incremental multipart/form-data decoder without IO: `feed` it pieces, take the file's bytes out as they come."""
 
-    def __init__(self, boundary: bytes, wanted: Callable[[str], bool], file_field: str = FILE_FIELD) -> None:
+    def __init__(self, boundary: bytes, wanted: Callable[[str], Keep], file_field: str = FILE_FIELD) -> None:
         self.file_data = bytearray()
         self._file_field = file_field
         self._how = _HOW.format(file_field)
@@ -35,7 +51,10 @@ class FormDecoder:
         self._header_value = bytearray()
         self._headers: dict[bytes, bytes] = {}
         self._name = ""
+        self._kept = Keep.NOTHING
         self._sink: bytearray | None = None
+        self._first_boundary = b"--" + boundary
+        self._preamble: bytearray | None = bytearray()
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -56,7 +75,7 @@ class FormDecoder:
     def feed(self, piece: bytes) -> None:
         """Decode further bytes of the body; BadRequest if they cannot belong to one that this server takes."""
         try:
-            self._parser.write(piece)
+            self._parser.write(self._after_preamble(piece))
         except FormParserError as exc:
             raise BadRequest(f"The multipart body is malformed. {self._how}") from exc
 
@@ -74,6 +93,20 @@ class FormDecoder:
             raise BadRequest(f"The recording is missing. {self._how}", self._file_field)
         return tuple(self._fields)
 
+    def _after_preamble(self, piece: bytes) -> bytes:
+        """What of the body so far belongs to the form: the standard allows lines of anything before it."""
+        if self._preamble is None:
+            return piece
+        self._preamble += piece
+        begin = (b"\r\n" + self._preamble).find(b"\r\n" + self._first_boundary)
+        if begin < 0:
+            if len(self._preamble) > MAX_PREAMBLE_BYTES:
+                raise BadRequest(f"The multipart body is malformed: it does not begin with its boundary. {self._how}")
+            return b""
+        form = bytes(self._preamble[begin:])
+        self._preamble = None
+        return form
+
     def _begin_part(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
@@ -87,19 +120,22 @@ class FormDecoder:
 
     def _open_part(self) -> None:
         """Decide where the part's data goes: to the file, to a kept field, or nowhere."""
-        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        kind, options = parse_options_header(disposition)
         if kind != b"form-data" or b"name" not in options:
             raise BadRequest("Every part needs a `Content-Disposition: form-data` header with a name.")
         self._name = options[b"name"].decode("utf-8", "replace")
-        is_file = b"filename" in options or b"content-type" in self._headers
+        # Forms have no filename*, says the standard; there are clients that send nothing else.
+        has_filename = b"filename" in options or bool(_EXTENDED_FILENAME.search(disposition))
         if self._name == self._file_field:
-            self._open_file(is_file)
-        elif b"filename" in options:
+            self._open_file(is_file=has_filename or b"content-type" in self._headers)
+        elif has_filename:
             raise BadRequest(f"No file is expected in this field. {self._how}", self._name)
         else:
-            self._sink = bytearray() if self._wanted(self._name) else None
+            self._kept = self._wanted(self._name)
+            self._sink = None if self._kept is Keep.NOTHING else bytearray()
 
-    def _open_file(self, is_file: bool) -> None:
+    def _open_file(self, *, is_file: bool) -> None:
         if not is_file:
             message = f"`{self._file_field}` must be the recording itself, not text, a path or a URL."
             raise BadRequest(message, self._file_field)
@@ -112,15 +148,19 @@ class FormDecoder:
         if self._sink is None:
             return
         self._sink += memoryview(data)[start:end]
-        if self._sink is not self.file_data and len(self._sink) > MAX_FIELD_BYTES:
+        if self._sink is self.file_data or len(self._sink) <= MAX_FIELD_BYTES:
+            return
+        if self._kept is Keep.WHOLE:
             raise BadRequest(f"The value is longer than {MAX_FIELD_BYTES} bytes.", self._name)
+        del self._sink[MAX_FIELD_BYTES:]
 
     def _end_part(self) -> None:
         if self._sink is not None and self._sink is not self.file_data:
             try:
-                self._fields.append((self._name, self._sink.decode()))
+                value = self._sink.decode(errors="strict" if self._kept is Keep.WHOLE else "replace")
             except UnicodeDecodeError as exc:
                 raise BadRequest("The value is not UTF-8.", self._name) from exc
+            self._fields.append((self._name, value))
         self._sink = None
 
     def _end(self) -> None:

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Send
 
 from asr_core.api.answer import AnswerToUpload
@@ -24,7 +24,7 @@ from asr_core.api.backend import Backend
 from asr_core.api.problems import answer_to
 from asr_core.api.stream import PING_S, LiveStream
 from asr_core.api.upload import Upload, no_fields
-from asr_core.text.formats import RenderOptions, verbose_transcription
+from asr_core.text.formats import Rendered, RenderOptions, render, verbose_transcription
 from asr_core.types import JobOptions, Segment, Transcript
 
 EVERYTHING = RenderOptions(word_timestamps=True)
@@ -34,9 +34,14 @@ _BLANK = "\n"
 
 async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
     """The transcript as OpenAI's `verbose_json`, with segments and words."""
+    answer: dict[str, Any] = json.loads((await _verbose_json(backend, path)).body)
+    return answer
+
+
+async def _verbose_json(backend: Backend, path: Path) -> Rendered:
     async with backend.job(path, JobOptions(backend.settings.vad)) as job:
         transcript = await job.transcript()
-    return await backend.render(job, partial(verbose_transcription, transcript, EVERYTHING))
+    return await backend.render(job, partial(render, transcript, "verbose_json", EVERYTHING))
 
 
 async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str, None]:
@@ -53,16 +58,16 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
                 backend.metrics.first_delta_seconds.observe(perf_counter() - started)
             segments.append(segment)
             yield _line({"type": "segment", **segment_with_words(segment)})
-    transcript, options = Transcript(tuple(segments), job.duration_s), RenderOptions(segment_timestamps=False)
-    whole = await backend.render(job, partial(verbose_transcription, transcript, options))
-    yield _line({"type": "done", **whole})
+    transcript = Transcript(tuple(segments), job.duration_s, tuple(job.warnings))
+    yield await backend.render(job, partial(_done_line, transcript))
 
 
 def answer(backend: Backend) -> Response:
     """The answer to POST /transcribe, or to /transcribe_task by who waits for it."""
 
     async def work(upload: Upload, send: Send) -> Response:
-        return JSONResponse(await transcribe(backend, upload.path))
+        rendered = await _verbose_json(backend, upload.path)
+        return Response(rendered.body, media_type=rendered.media_type)
 
     return AnswerToUpload(backend, work, wanted=no_fields)
 
@@ -97,6 +102,11 @@ async def _send_lines(lines: AsyncGenerator[str, None], send: Send, *, ping_s: f
         failure = exc
     await stream.finish(_line({"type": "error", **answer_to(failure).body}).encode() if failure else b"")
     return failure
+
+
+def _done_line(transcript: Transcript) -> str:
+    """Without the segments, which have been sent."""
+    return _line({"type": "done", **verbose_transcription(transcript, RenderOptions(segment_timestamps=False))})
 
 
 def _line(value: dict[str, Any]) -> str:

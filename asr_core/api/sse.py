@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import Send
 
 from asr_core.api.stream import PING_S, LiveStream
-from asr_core.text.formats import delta_text, logprob_entries, to_json
+from asr_core.text.formats import RenderOptions, delta_text, logprob_entries, spoken, to_json, told
 from asr_core.types import Segment, Transcript
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
@@ -18,8 +18,12 @@ COMMENT = b": ping\n\n"
 
 
 def frame(event: Mapping[str, Any]) -> bytes:
-    """One event. Never with an `id:` line: the next comment would break the openai client's parser."""
-    return f"data: {to_json(event)}\n\n".encode()
+    """One event, under the name of its type, without which some clients drop it; an error has no type and no name.
+
+    Never with an `id:` line: the next comment would break the openai client's parser.
+    """
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{name}data: {to_json(event)}\n\n".encode()
 
 
 def delta_event(segment: Segment, *, logprobs: bool) -> dict[str, Any]:
@@ -28,12 +32,9 @@ def delta_event(segment: Segment, *, logprobs: bool) -> dict[str, Any]:
     return event | {"logprobs": logprob_entries(segment)} if logprobs else event
 
 
-def done_event(transcript: Transcript, *, logprobs: bool) -> dict[str, Any]:
-    """The whole text: the deltas before it, joined."""
-    event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
-    if not logprobs:
-        return event
-    return event | {"logprobs": [entry for segment in transcript.segments for entry in logprob_entries(segment)]}
+def done_event(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
+    """The whole text: the deltas before it, joined. Its `usage` could be of tokens only, of which there are none."""
+    return {"type": "transcript.text.done"} | spoken(transcript, options) | told(transcript)
 
 
 class EventStream(LiveStream):
@@ -41,6 +42,3 @@ class EventStream(LiveStream):
 
     def __init__(self, send: Send, *, ping_s: float = PING_S) -> None:
         super().__init__(send, MEDIA_TYPE, COMMENT, ping_s=ping_s)
-
-    async def event(self, event: Mapping[str, Any]) -> None:
-        await self.write(frame(event))

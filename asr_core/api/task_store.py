@@ -11,11 +11,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from uuid import uuid4
 
 from asr_core.errors import AsrError, NotFound
@@ -93,11 +92,11 @@ class RunningTask:
     def __exit__(self, *exc_info: object) -> None:
         self._lock.close()
 
-    def finish(self, status: Status, http_status: int, body: Mapping[str, Any]) -> None:
+    def finish(self, status: Status, http_status: int, body: bytes) -> None:
         """Keep what came of it."""
-        head = asdict(TaskRecord(self.id, status, self._created_at, http_status))
+        head = json.dumps(asdict(TaskRecord(self.id, status, self._created_at, http_status)))
         partial = self._done.with_suffix(".partial")
-        partial.write_bytes(_encoded(head) + b"\n" + _encoded(body))
+        partial.write_bytes(head.encode() + b"\n" + body)
         partial.replace(self._done)
         self._running.unlink()
 
@@ -118,7 +117,3 @@ def _state(path: Path) -> tuple[float, bool] | None:
             return os.fstat(file.fileno()).st_mtime, held
     except FileNotFoundError:
         return None
-
-
-def _encoded(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

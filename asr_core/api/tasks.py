@@ -26,7 +26,7 @@ from asr_core.api.problems import answer_to
 from asr_core.api.task_store import RunningTask, Status, TaskRecord, TaskStore
 from asr_core.api.upload import no_fields, receive_upload
 from asr_core.errors import BadRequest, ServerStopping, TaskLost
-from asr_core.text.formats import verbose_transcription
+from asr_core.text.formats import render, to_json
 from asr_core.types import JobOptions
 
 log = logging.getLogger(__name__)
@@ -93,9 +93,9 @@ class Tasks:
                 async with scope, self._backend.job(path, JobOptions(self._backend.settings.vad)) as job:
                     admitted.set_result(None)
                     transcript = await job.transcript()
-                answer = await self._backend.render(job, partial(verbose_transcription, transcript, EVERYTHING))
+                answer = await self._backend.render(job, partial(render, transcript, "verbose_json", EVERYTHING))
                 # Written here and not in a thread: there is no moment between having ended and being on disk.
-                task.finish("completed", 200, answer)
+                task.finish("completed", 200, answer.body)
             except asyncio.CancelledError:
                 self._end(task, admitted, "canceled", BadRequest("The task was cancelled.", "task_id"))
             except Exception as exc:
@@ -113,7 +113,7 @@ class Tasks:
             if status == "failed":
                 self._backend.metrics.failed(exc)
             told = answer_to(exc)
-            task.finish(status, told.status, told.body)
+            task.finish(status, told.status, to_json(told.body).encode())
 
 
 class Submission(Response):

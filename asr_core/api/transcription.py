@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +14,7 @@ from starlette.types import Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import TranscriptionForm, is_known, parse_form
+from asr_core.api.form import TranscriptionForm, parse_form, wanted
 from asr_core.api.problems import answer_to
 from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame
 from asr_core.api.upload import Upload
@@ -24,22 +25,24 @@ if TYPE_CHECKING:
     from asr_core.engine.jobs import Job
 
 
-def answer(backend: Backend) -> Response:
-    """The answer to a request for a transcription."""
+def answer(backend: Backend, model: str = "") -> Response:
+    """The answer to a request for a transcription by `model`, if its address names one."""
 
     async def work(upload: Upload, send: Send) -> Response | None:
-        form = parse_form(upload.fields, backend.settings)
+        named = [("model", model)] if model else []
+        form = parse_form([*upload.fields, *named], backend.settings)
         if not form.streamed:
             return await _whole(backend, upload.path, form)
         await _stream(backend, upload.path, form, send)
         return None
 
-    return AnswerToUpload(backend, work, wanted=is_known)
+    return AnswerToUpload(backend, work, wanted=wanted)
 
 
 async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Response:
     async with backend.job(path, form.job_options(backend.settings.vad)) as job:
-        transcript = await job.transcript()
+        heard = await job.transcript()
+    transcript = replace(heard, warnings=(*form.warnings, *heard.warnings))
     rendered = await backend.render(job, partial(render, transcript, form.response_format, form.render_options))
     return Response(rendered.body, media_type=rendered.media_type)
 
@@ -49,7 +52,7 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: S
     stream, started = EventStream(send), perf_counter()
     try:
         async with backend.job(path, form.job_options(backend.settings.vad)) as job, stream:
-            await _send_transcript(backend, job, stream, started, logprobs=form.render_options.logprobs)
+            await _send_transcript(backend, job, form, stream, started)
     except ClientDisconnect:
         raise
     except Exception as exc:
@@ -62,12 +65,15 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: S
     await stream.finish(last)
 
 
-async def _send_transcript(backend: Backend, job: Job, stream: EventStream, started: float, *, logprobs: bool) -> None:
+async def _send_transcript(
+    backend: Backend, job: Job, form: TranscriptionForm, stream: EventStream, started: float
+) -> None:
     segments: list[Segment] = []
+    options = form.render_options
     async for segment in job:
         if not segments:
             backend.metrics.first_delta_seconds.observe(perf_counter() - started)
         segments.append(segment)
-        await stream.event(delta_event(segment, logprobs=logprobs))
-    transcript = Transcript(tuple(segments), job.duration_s)
-    await stream.event(await backend.render(job, partial(done_event, transcript, logprobs=logprobs)))
+        await stream.write(frame(delta_event(segment, logprobs=options.logprobs)))
+    transcript = Transcript(tuple(segments), job.duration_s, (*form.warnings, *job.warnings))
+    await stream.write(await backend.render(job, lambda: frame(done_event(transcript, options))))

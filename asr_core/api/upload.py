@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
-from asr_core.api.multipart import FILE_FIELD, FormDecoder, boundary_of
+from asr_core.api.multipart import FILE_FIELD, FormDecoder, Keep, boundary_of
 from asr_core.api.spool import Spool
 from asr_core.errors import StorageFull, UploadStalled, UploadTooLarge
 
@@ -39,14 +39,15 @@ async def receive_upload(
     request: Request,
     spool: Spool,
     *,
-    wanted: Callable[[str], bool],
+    wanted: Callable[[str], Keep],
     file_field: str = FILE_FIELD,
     prefix: bytes = b"",
 ) -> AsyncIterator[Upload]:
     """Read `request`'s body; its file is gone when the block is left, by whatever door.
 
-    `wanted` says which text fields to keep; `prefix` is put before the recording, whose own header it may be. Raises
-    BadRequest, UploadTooLarge and QueueFull (as soon as it is known), UploadStalled, StorageFull, ClientDisconnect.
+    `wanted` says how much of a text field to keep; `prefix` is put before the recording, whose own header it may be.
+    Raises BadRequest, UploadTooLarge and QueueFull (as soon as it is known), UploadStalled, StorageFull,
+    ClientDisconnect.
     """
     decoder = FormDecoder(boundary_of(request.headers.get("content-type", ""), file_field), wanted, file_field)
     decoder.file_data += prefix
@@ -78,9 +79,9 @@ def _write(file: BinaryIO, data: bytes) -> None:
         ) from error
 
 
-def no_fields(field_name: str) -> bool:
+def no_fields(field_name: str) -> Keep:
     """What is `wanted` of a form that has no fields besides the file."""
-    return False
+    return Keep.NOTHING
 
 
 async def _next_piece(receive: Receive) -> tuple[bytes, bool]:

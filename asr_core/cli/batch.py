@@ -95,7 +95,7 @@ async def _transcribe(index: int, item: BatchItem, transcriber: Transcriber, sin
         if not isinstance(error, AsrError | OSError):
             log.exception("This should not have happened")
     else:
-        report.finish(index, item, transcript.duration_s)
+        report.finish(index, item, transcript.duration_s, transcript.warnings)
 
 
 def _check_readable(path: Path) -> None:

@@ -30,7 +30,7 @@ class LocalTranscriber:
             async for segment in job:
                 segments.append(segment)
                 heard(segment.end_s)
-        return Transcript(tuple(segments), job.duration_s)
+        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings))
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -129,13 +129,15 @@ class Report:
         self._progress.update(self._bars[index], completed=seconds)
         self._update_total()
 
-    def finish(self, index: int, item: BatchItem, seconds: float) -> None:
-        """A recording of this length is done, and written."""
+    def finish(self, index: int, item: BatchItem, seconds: float, warnings: Sequence[str] = ()) -> None:
+        """A recording of this length is done, and written; its reader should know of `warnings`, sentences."""
         took = perf_counter() - self._started[index]
         self.audio_s += seconds
         self._over(index, seconds)
         targets = ", ".join(path.name for path in item.outputs.values()) or "standard output"
         self.say(f"[{self._n_over}/{self._n_items}] {item.label} → {targets}  ({seconds:.1f} s, {seconds / took:.1f}×)")
+        if warnings:
+            self.say(f"warning: {item.label}: {' '.join(warnings)}")
 
     def fail(self, index: int, item: BatchItem, reason: str) -> None:
         self._failures[index] = Failure(item.label, reason)

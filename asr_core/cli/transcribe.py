@@ -23,6 +23,7 @@ from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
 from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
+from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import FORMATS, RenderOptions
 from asr_core.types import PrecisionSetting
 
@@ -67,6 +68,16 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     words: Annotated[
         bool, typer.Option("--words", help="The times of words too, in verbose_json.", rich_help_panel=RESULT)
     ] = False,
+    max_line_width: Annotated[
+        int,
+        typer.Option(
+            min=MIN_LINE_WIDTH, help="Characters in a line of srt and vtt.", show_default=True, rich_help_panel=RESULT
+        ),
+    ] = LINE_WIDTH,
+    max_line_count: Annotated[
+        int,
+        typer.Option(min=1, help="Lines of srt and vtt shown together.", show_default=True, rich_help_panel=RESULT),
+    ] = LINE_COUNT,
     output_dir: Annotated[
         Path | None,
         typer.Option(
@@ -140,7 +151,8 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
         raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
     settings = configured(model=model, precision=precision)
-    output = Output(tuple(formats), RenderOptions(word_timestamps=words), output_dir, to_stdout, overwrite, recursive)
+    options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
+    output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
     computing = _computing(settings, server, api_key, ray)
     try:
         if STREAM in inputs:

@@ -1,7 +1,7 @@
 """Transcript → each response format.
 
-One table, `FORMATS`, and one generator of cues for everything that is shown in time. Streamed answers are made from
-the same pieces: the deltas of a transcript's segments, joined, are its text byte for byte.
+One table, `FORMATS`. Streamed answers are made from the same pieces: the deltas of a transcript's segments, joined, are
+its text byte for byte.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from asr_core.text.cues import Cue, CueLayout, cues, milliseconds
 from asr_core.text.words import clamp_log_prob
 from asr_core.types import Segment, Transcript, Word
 
@@ -22,11 +23,15 @@ LANGUAGE = "russian"
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """What a request may ask for beyond the format: the timestamps for verbose_json, the log-probabilities for json."""
+    """What a request may ask for beyond the format: timestamps in verbose_json, log-probabilities in json, …"""
 
     word_timestamps: bool = False
     segment_timestamps: bool = True
     logprobs: bool = False
+    timed_json: bool = False
+    """Whether json has the timestamps too: OpenAI's has none, but there are subtitle editors that ask it for them."""
+    layout: CueLayout = field(default_factory=CueLayout)
+    """Of srt and vtt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,50 +80,44 @@ def logprob_entries(segment: Segment) -> list[dict[str, Any]]:
 
 def transcription(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
     """The object that `json` answers with."""
-    fields: dict[str, Any] = {"text": transcript.text}
-    if options.logprobs:
-        fields["logprobs"] = [entry for segment in transcript.segments for entry in logprob_entries(segment)]
-    return fields | {"usage": _usage(transcript.duration_s)}
+    return spoken(transcript, options) | {"usage": _usage(transcript.duration_s)}
 
 
 def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
-    """The object that `verbose_json` answers with.
-
-    `segments` and `words` are there if their granularity was asked for: words alone come without segments, as in
-    OpenAI's own answers.
-    """
+    """The object that `verbose_json` answers with; it has `warnings` if there are any."""
     fields: dict[str, Any] = {
         "task": "transcribe",
         "language": LANGUAGE,
         "duration": _seconds(transcript.duration_s),
         "text": transcript.text,
     }
+    return fields | _timestamps(transcript, options) | told(transcript) | {"usage": _usage(transcript.duration_s)}
+
+
+def spoken(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
+    """What `json` and the end of a stream have in common."""
+    fields: dict[str, Any] = {"text": transcript.text}
+    if options.logprobs:
+        fields["logprobs"] = [entry for segment in transcript.segments for entry in logprob_entries(segment)]
+    return fields | _timestamps(transcript, options) if options.timed_json else fields
+
+
+def _timestamps(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
+    """`segments` and `words`, if their granularity was asked for.
+
+    Words alone come without segments, as in OpenAI's own answers.
+    """
+    fields: dict[str, Any] = {}
     if options.segment_timestamps:
         fields["segments"] = [_verbose_segment(segment) for segment in transcript.segments]
     if options.word_timestamps:
         fields["words"] = [_timed_word(word) for segment in transcript.segments for word in segment.words]
-    return fields | {"usage": _usage(transcript.duration_s)}
+    return fields
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """Text, on one line, to show from `start_ms` until before `end_ms`."""
-
-    start_ms: int
-    end_ms: int
-    text: str
-
-
-def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """A cue for each segment: each lasts at least 1 ms, as WebVTT demands, and begins when the one before is over.
-
-    Its times are those of `verbose_json`, so that whoever makes subtitles from that gets the same ones.
-    """
-    end_ms = 0
-    for segment in segments:
-        start_ms = max(end_ms, round(_seconds(segment.start_s) * 1000))
-        end_ms = max(start_ms + 1, round(_seconds(segment.end_s) * 1000))
-        yield Cue(start_ms, end_ms, " ".join(segment.text.split()))
+def told(transcript: Transcript) -> dict[str, Any]:
+    """`warnings`, if there are any."""
+    return {"warnings": list(transcript.warnings)} if transcript.warnings else {}
 
 
 def _usage(duration_s: float) -> dict[str, Any]:
@@ -173,23 +172,33 @@ def _text(transcript: Transcript, options: RenderOptions) -> str:
 def _srt(transcript: Transcript, options: RenderOptions) -> str:
     """SubRip. It has no escapes, so an arrow that could pass for a timing line is replaced by the one it draws."""
     return "".join(
-        f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{cue.text.replace('-->', '→')}\n\n"
-        for number, cue in enumerate(cues(transcript.segments), 1)
+        f"{number}\n{_times(cue, ',')}\n{_shown(cue).replace('-->', '→')}\n\n"
+        for number, cue in enumerate(cues(transcript, options.layout), 1)
     )
 
 
 def _vtt(transcript: Transcript, options: RenderOptions) -> str:
     """WebVTT. Text is escaped as in HTML, which takes care of `-->` too."""
     return "WEBVTT\n\n" + "".join(
-        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{cue.text.translate(_VTT_ESCAPES)}\n\n"
-        for cue in cues(transcript.segments)
+        f"{_times(cue, '.')}\n{_shown(cue).translate(_VTT_ESCAPES)}\n\n" for cue in cues(transcript, options.layout)
     )
 
 
 def _tsv(transcript: Transcript, options: RenderOptions) -> str:
-    """Whisper's table: a header, then start and end in milliseconds and the text."""
-    rows = (f"{cue.start_ms}\t{cue.end_ms}\t{cue.text}\n" for cue in cues(transcript.segments))
+    """Whisper's table: a header, then each segment's start and end in milliseconds and its text."""
+    rows = (
+        f"{milliseconds(segment.start_s)}\t{milliseconds(segment.end_s)}\t{' '.join(segment.text.split())}\n"
+        for segment in transcript.segments
+    )
     return "start\tend\ttext\n" + "".join(rows)
+
+
+def _shown(cue: Cue) -> str:
+    return "\n".join(cue.lines)
+
+
+def _times(cue: Cue, mark: str) -> str:
+    return f"{_clock(cue.start_ms, mark)} --> {_clock(cue.end_ms, mark)}"
 
 
 def _clock(ms: int, mark: str) -> str:

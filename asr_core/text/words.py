@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -79,14 +80,28 @@ class _SpokenWord:
 
 
 def _words(hypothesis: Hypothesis, span: Span) -> Iterator[_SpokenWord]:
-    """Words in order: from the first token's frame to one frame after the last one's, never overlapping."""
+    """Words in order: from the first token's frame to one frame after the last one's.
+
+    An RNN-T can emit several words in one frame, which then share it in equal parts.
+    """
     n_frames = max(hypothesis.n_frames, 1)
-    end = span.start
-    for gap, tokens in _spellings(_in_order(hypothesis.tokens, n_frames)):
-        # An RNN-T can emit two words in one frame: the second then begins where the first ends.
-        start = max(end, span.start + tokens[0].frame * len(span) // n_frames)
-        end = span.start + (tokens[-1].frame + 1) * len(span) // n_frames
-        yield _SpokenWord(gap, tokens, Span(start, end))
+    spelled = list(_spellings(_in_order(hypothesis.tokens, n_frames)))
+    sharing = Counter(frame for _, tokens in spelled for frame in _outer_frames(tokens))
+    before: Counter[int] = Counter()
+
+    def sample(frame: int, n_parts: int) -> int:
+        """Where the frame's first `n_parts` of as many as share it are over."""
+        parts = frame * sharing[frame] + n_parts
+        return span.start + parts * len(span) // (n_frames * sharing[frame])
+
+    for gap, tokens in spelled:
+        first, last = tokens[0].frame, tokens[-1].frame
+        yield _SpokenWord(gap, tokens, Span(sample(first, before[first]), sample(last, before[last] + 1)))
+        before.update(_outer_frames(tokens))
+
+
+def _outer_frames(tokens: Sequence[Token]) -> set[int]:
+    return {tokens[0].frame, tokens[-1].frame}
 
 
 def _in_order(tokens: Iterable[Token], n_frames: int) -> Iterator[Token]:

@@ -80,6 +80,7 @@ def test_tsv_and_json_hold_the_text_and_its_times(server: Server, samples: bytes
     whisper = asr(server, samples, encode="false", output="json").json()
     assert (whisper["text"], whisper["language"]) == (spoken_text, "ru")
     assert [f"{segment['start'] * 1000:.0f}" for segment in whisper["segments"]] == [row.split("\t")[0] for row in rows]
+    assert "warnings" not in whisper
     assert not any("words" in segment for segment in whisper["segments"])
 
 
@@ -95,9 +96,27 @@ def test_the_language_is_always_russian(server: Server, samples: bytes) -> None:
     assert (answer["detected_language"], answer["language_code"]) == ("russian", "ru")
 
 
+@pytest.mark.parametrize("language", ["ru", "RU", "Russian", "russian", "auto", "", "null"])
+def test_parameters_may_be_spelled_in_any_way(language: str) -> None:
+    query = parse_query({"language": language, "task": "Transcribe", "output": "SRT", "encode": "False"})
+    assert (query.task, query.output, query.encode) == ("transcribe", "srt", False)
+
+
+def test_subtitles_are_laid_out_as_the_query_asks_for(server: Server, samples: bytes) -> None:
+    lines = asr(server, samples, encode="false", output="vtt", max_line_width=20, max_line_count=1).text.splitlines()
+    said = [line for line in lines if line and "-->" not in line and line != "WEBVTT"]
+    assert max(map(len, said)) <= 20
+    assert len(said) == sum("-->" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
-    [({"task": "translate"}, "task"), ({"language": "en"}, "language"), ({"output": "ass"}, "output")],
+    [
+        ({"task": "translate"}, "task"),
+        ({"language": "en"}, "language"),
+        ({"output": "ass"}, "output"),
+        ({"max_line_width": "3"}, "max_line_width"),
+    ],
 )
 def test_what_cannot_be_done_is_refused_rather_than_saved_as_subtitles(query: dict[str, str], param: str) -> None:
     with pytest.raises(BadRequest) as refused:

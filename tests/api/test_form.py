@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_core.api.form import TranscriptionForm, is_known, parse_form
+from asr_core.api.form import TranscriptionForm, parse_form, wanted
+from asr_core.api.multipart import Keep
 from asr_core.errors import BadRequest, UnknownModel
-from asr_core.settings import Settings
+from asr_core.settings import OPENAI_MODELS, Settings
+from asr_core.text.cues import CueLayout
 from asr_core.types import ResponseFormat, VadOptions
 
 SETTINGS = Settings(_env_file=None, model="demo", model_aliases=frozenset({"whisper-1"}))
@@ -38,6 +40,8 @@ def test_the_default_format_is_the_configured_one() -> None:
         [("timestamp_granularities", "word"), ("timestamp_granularities", "segment")],
         [("timestamp_granularities[0]", "word"), ("timestamp_granularities[1]", "segment")],
         [("timestamp_granularities", "word,segment")],
+        [("timestamp_granularities", '["word", "segment"]')],
+        [("timestamp_granularities[]", '["word"]'), ("timestamp_granularities[]", "SEGMENT")],
         [("timestamp_granularities[]", " segment , word ,")],
         [("timestamp_granularities[]", "word"), ("timestamp_granularities", "segment,word")],
     ],
@@ -104,6 +108,11 @@ def test_a_knob_that_is_not_given_keeps_its_configured_value() -> None:
     [
         ("response_format", "diarized_json", "response_format"),
         ("response_format", "JSON5", "response_format"),
+        ("max_line_width", "9", "max_line_width"),
+        ("max_line_count", "0", "max_line_count"),
+        ("max_line_count", "two", "max_line_count"),
+        ("include", '["logprobs", 1]', "include"),
+        ("include", '[["logprobs"]]', "include"),
         ("stream", "maybe", "stream"),
         ("temperature", "1.1", "temperature"),
         ("temperature", "-0.1", "temperature"),
@@ -137,7 +146,7 @@ def test_the_loaded_model_answers_to_its_name_and_aliases(name: str) -> None:
 
 def test_another_model_is_refused() -> None:
     with pytest.raises(UnknownModel) as refused:
-        parse(("model", "gpt-4o-transcribe"))
+        parse(("model", "gpt-4o-transcribe"))  # which is no alias in this configuration
     assert refused.value.param == "model"
 
 
@@ -147,6 +156,77 @@ def test_allowed_models_replace_the_loaded_models_name_but_not_the_aliases() -> 
     assert parse_form([("model", "whisper-1")], settings).model == "whisper-1"
     with pytest.raises(UnknownModel):
         parse_form([("model", "demo")], settings)
+
+
+@pytest.mark.parametrize("model", sorted(OPENAI_MODELS))
+def test_every_transcription_model_of_openais_is_an_alias_unless_configured_otherwise(model: str) -> None:
+    assert parse_form([("model", model)], Settings(_env_file=None)).model == model
+    with pytest.raises(UnknownModel):
+        parse_form([("model", model)], Settings(_env_file=None, model_aliases=frozenset()))
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "null", "NULL", "None", "undefined"])
+@pytest.mark.parametrize("name", TranscriptionForm.model_fields)
+def test_what_clients_write_for_nothing_is_not_given(name: str, nothing: str) -> None:
+    assert parse((name, nothing)) == parse((f"{name}[]", nothing)) == parse()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("response_format", "verbose_json"),
+        ("stream", "true"),
+        ("include[]", "logprobs"),
+        ("timestamp_granularities[]", "word"),
+        ("chunking_strategy", "server_vad"),
+        ("chunking_strategy", "auto"),
+        ("chunking_strategy[type]", "server_vad"),
+    ],
+)
+def test_a_word_from_a_list_may_be_in_capitals(name: str, value: str) -> None:
+    assert parse((name, value.upper())) == parse((name, value.title())) == parse((name, value))
+
+
+@pytest.mark.parametrize("empty", ["[]", ",", " , "])
+def test_an_empty_list_is_not_given(empty: str) -> None:
+    assert parse(("timestamp_granularities", empty), ("include[]", empty), ("languages[]", empty)) == parse()
+
+
+def test_subtitles_are_laid_out_as_the_form_asks_for() -> None:
+    assert parse().render_options.layout == CueLayout(42, 2)
+    assert parse(("max_line_width", "30"), ("max_line_count", "1")).render_options.layout == CueLayout(30, 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [("language", "ru"), ("temperature", "0"), ("prompt", "")],
+        [("language", "Russian"), ("languages[]", "RU"), ("languages[]", "ru-RU")],
+        [("language", "auto"), ("keywords", "[]"), ("known_speaker_names[]", "null")],
+    ],
+)
+def test_who_asks_for_nothing_else_than_what_is_done_is_not_warned(fields: list[tuple[str, str]]) -> None:
+    assert parse(*fields).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("language", "en"),
+        ("language", "klingon" * 1000),
+        ("languages[]", '["ru", "en"]'),
+        ("prompt", "Совещание"),
+        ("keywords[]", "GigaAM"),
+        ("temperature", "0.2"),
+        ("known_speaker_names[]", "Анна"),
+    ],
+)
+def test_what_was_asked_for_in_vain_is_told_in_one_short_sentence(name: str, value: str) -> None:
+    (warning,) = parse((name, value)).warnings
+    assert f"`{name.removesuffix('[]')}`" in warning
+    assert "no effect" in warning
+    assert len(warning) < 150
 
 
 def test_of_a_scalar_given_twice_the_last_counts() -> None:
@@ -175,7 +255,7 @@ def test_whatever_a_form_holds_it_is_understood_or_refused_with_a_known_field_na
         form: Any = parse_form(fields, SETTINGS)
     except BadRequest as refused:
         assert refused.param is not None
-        assert is_known(refused.param)
+        assert wanted(refused.param) is not Keep.NOTHING
     else:
         assert form.response_format in get_args(ResponseFormat)
         assert 0 < form.job_options(SERVER_VAD).vad.threshold < 1

@@ -43,6 +43,8 @@ def client(server: Server, key: str) -> openai.OpenAI:
 @pytest.mark.parametrize("key", ["first-key", KEY])
 def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_text: str, key: str) -> None:
     assert client(strict, key).audio.transcriptions.create(file=speech, model="whisper-1").text == spoken_text
+    with openai.AzureOpenAI(azure_endpoint=strict.url, api_key=key, api_version="2025-03-01-preview") as azure:
+        assert azure.audio.transcriptions.create(file=speech, model="whisper-1").text == spoken_text
     with bentoml_client(strict, key) as native:
         assert native.transcribe(file=speech)["text"] == spoken_text
 
@@ -51,6 +53,7 @@ def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_
     ("method", "path"),
     [
         ("POST", "/v1/audio/transcriptions"),
+        ("POST", "/openai/deployments/demo/audio/transcriptions"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/demo"),
         ("POST", "/transcribe"),
@@ -63,7 +66,7 @@ def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_
         ("POST", "/transcribe_task/retry"),
     ],
 )
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"api-key": "wrong"}])
 def test_without_a_key_they_are_shut(strict: Server, method: str, path: str, headers: dict[str, str]) -> None:
     response = httpx.request(method, strict.url + path, headers=headers)
     assert response.status_code == 401

@@ -9,9 +9,10 @@ from typing import Any, get_args
 import httpx
 import openai
 import pytest
-from openai import OpenAI
+from openai import AzureOpenAI, OpenAI
 from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
 
+from asr_core.settings import OPENAI_MODELS
 from asr_core.types import ResponseFormat
 from tests.conftest import Server
 
@@ -54,6 +55,7 @@ def test_srt_and_vtt_are_subtitles_of_the_whole_text(answers: dict[str, httpx.Re
     assert answers["vtt"].text.startswith("WEBVTT\n\n00:00:")
     for name in ("srt", "vtt"):
         lines = [line for line in answers[name].text.splitlines() if line and "-->" not in line]
+        assert max(map(len, lines)) <= 42
         assert " ".join(line for line in lines if not line.isdigit() and line != "WEBVTT") == spoken_text
 
 
@@ -122,6 +124,23 @@ def test_a_stream_begins_with_a_comment_and_ends_with_done(server: Server, speec
     assert response.text.startswith(": ")
     assert response.text.endswith("data: [DONE]\n\n")
     assert "\nid:" not in response.text
+    named = [event.split("\n") for event in response.text.split("\n\n") if event.startswith("event: ")]
+    assert [name.removeprefix("event: ") for name, _ in named] == [
+        json.loads(data.removeprefix("data: "))["type"] for _, data in named
+    ]
+    assert len(named) > 2
+
+
+def test_a_subtitle_editor_that_asks_json_for_times_gets_them_streamed_or_not(
+    server: Server, speech: Path, answers: dict[str, httpx.Response]
+) -> None:
+    """As Subtitle Edit does."""
+    form = {"response_format": "json", "timestamp_granularities[]": ["segment", "word"]}
+    expected = answers["verbose_json"].json()["segments"]
+    assert post(server, speech, **form).json()["segments"] == expected
+    stream = post(server, speech, stream="true", **form).text
+    _, done = stream.split("event: transcript.text.done\ndata: ")
+    assert json.loads(done.split("\n")[0])["segments"] == expected
 
 
 @pytest.mark.parametrize("name", ["verbose_json", "srt", "vtt"])
@@ -149,6 +168,37 @@ def test_parameters_that_change_nothing_are_accepted(client: OpenAI, speech: Pat
     assert answer.text == spoken_text
 
 
+def test_verbose_json_and_streams_tell_what_had_no_effect(client: OpenAI, speech: Path) -> None:
+    answer = client.audio.transcriptions.create(
+        file=speech, model="whisper-1", language="en", prompt="Meeting", response_format="verbose_json"
+    )
+    assert answer.model_extra is not None
+    assert [warning.split("`")[1] for warning in answer.model_extra["warnings"]] == ["language", "prompt"]
+    *_, done = client.audio.transcriptions.create(file=speech, model="whisper-1", language="en", stream=True)
+    assert done.model_extra is not None
+    assert len(done.model_extra["warnings"]) == 1
+
+
+@pytest.mark.parametrize("deployment", ["demo", "gpt-4o-transcribe"])
+def test_azures_client_is_served_at_azures_path(
+    server: Server, speech: Path, spoken_text: str, deployment: str
+) -> None:
+    with AzureOpenAI(azure_endpoint=server.url, api_key="unused", api_version="2025-04-01-preview") as azure:
+        assert azure.audio.transcriptions.create(file=speech, model=deployment).text == spoken_text
+        with pytest.raises(openai.BadRequestError) as refused:
+            azure.audio.transcriptions.create(file=speech, model="no-such-deployment")
+    assert refused.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize("base", ["/v1/", "//v1", "/v1//"])
+def test_slashes_too_many_in_a_base_url_do_not_matter(
+    server: Server, speech: Path, spoken_text: str, base: str
+) -> None:
+    with speech.open("rb") as file:
+        answer = httpx.post(f"{server.url}{base}/audio/transcriptions/", files={"file": file}, timeout=60)
+    assert (answer.status_code, answer.json()["text"]) == (200, spoken_text)
+
+
 def test_a_chunking_strategy_is_understood_as_the_client_sends_it(
     client: OpenAI, speech: Path, spoken_text: str
 ) -> None:
@@ -170,7 +220,7 @@ def test_a_chunking_strategy_is_understood_as_the_client_sends_it(
     ("form", "param"),
     [
         ({"response_format": "diarized_json"}, "response_format"),
-        ({"model": "gpt-4o-transcribe"}, "model"),
+        ({"model": "gpt-5"}, "model"),
         ({"temperature": "2"}, "temperature"),
         ({"include[]": "everything"}, "include"),
     ],
@@ -190,7 +240,7 @@ def test_what_is_no_recording_is_a_bad_request_not_a_broken_stream(client: OpenA
 
 
 def test_models_are_the_loaded_one_and_its_aliases(client: OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["demo", "whisper-1"]
+    assert [model.id for model in client.models.list()] == ["demo", *sorted(OPENAI_MODELS)]
     assert client.models.retrieve("whisper-1").object == "model"
     with pytest.raises(openai.NotFoundError) as missing:
         client.models.retrieve("whisper-2")
@@ -208,7 +258,10 @@ def test_translation_is_refused_and_the_remedy_named(server: Server, speech: Pat
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/chat/completions", 404, "unknown_url"),
-        ("POST", "/v1/", 404, "unknown_url"),
+        ("POST", "/v1", 404, "unknown_url"),
+        ("POST", "/audio/transcriptions", 404, "unknown_url"),
+        ("GET", "/openai/deployments/demo/audio/speech", 404, "unknown_url"),
+        ("GET", "/made-up", 404, "unknown_url"),
         ("GET", "/v1/audio/transcriptions", 405, "method_not_allowed"),
         ("DELETE", "/v1/models/demo", 405, "method_not_allowed"),
         ("GET", "/transcribe", 405, "method_not_allowed"),

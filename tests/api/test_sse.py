@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from openai._streaming import ServerSentEvent, SSEDecoder
 from starlette.types import Message
 
-from asr_core.api.sse import DONE, EventStream, delta_event, done_event
+from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame
+from asr_core.text.formats import RenderOptions
 from asr_core.types import Segment, Token, Transcript
 
 
@@ -35,8 +36,8 @@ async def stream(segments: Sequence[Segment], *, idle_s: float = 0.0, ping_s: fl
     async with events:
         for one in segments:
             await asyncio.sleep(idle_s)
-            await events.event(delta_event(one, logprobs=True))
-        await events.event(done_event(Transcript(tuple(segments), 1.0), logprobs=True))
+            await events.write(frame(delta_event(one, logprobs=True)))
+        await events.write(frame(done_event(Transcript(tuple(segments), 1.0), RenderOptions(logprobs=True))))
     await events.finish(DONE)
     return sent
 
@@ -88,3 +89,14 @@ def test_only_the_last_message_ends_the_response() -> None:
 def test_there_are_never_id_lines() -> None:
     body = body_of(asyncio.run(stream([segment(0, "id: 1\nid: 2")])))
     assert not [line for line in body.splitlines() if line.startswith(b"id")]
+
+
+def test_each_event_is_named_after_its_type_and_an_error_is_not() -> None:
+    events = read(body_of(asyncio.run(stream([segment(0, "да")]))) + frame({"error": {"message": "m"}}))
+    assert [event.event for event in events] == ["transcript.text.delta", "transcript.text.done", None, None]
+
+
+def test_warnings_are_told_at_the_end() -> None:
+    said = Transcript((segment(0, "да"),), 1.0, ("The recording is cut short.",))
+    assert done_event(said, RenderOptions())["warnings"] == ["The recording is cut short."]
+    assert "warnings" not in done_event(Transcript((), 1.0), RenderOptions())

@@ -144,9 +144,9 @@ def test_another_process_sees_a_task_at_work_then_its_end_then_nothing(tmp_path:
     here, elsewhere = TaskStore(tmp_path, keep_s=3600), TaskStore(tmp_path, keep_s=3600)
     with here.begin() as task:
         assert elsewhere.find(task.id).status == "in_progress"
-        task.finish("completed", 200, {"text": "да"})
+        task.finish("completed", 200, '{"text":"да"}'.encode())
     found, body = elsewhere.answer(task.id)
-    assert (found.status, found.http_status, body) == ("completed", 200, '{"text": "да"}'.encode())
+    assert (found.status, found.http_status, body) == ("completed", 200, '{"text":"да"}'.encode())
     assert [path.name for path in tmp_path.iterdir()] == [f"{task.id}.done"]
     an_hour_ago = time.time() - 3601
     os.utime(tmp_path / f"{task.id}.done", (an_hour_ago, an_hour_ago))

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from asr_core.api import upload
-from asr_core.api.multipart import MAX_FIELD_BYTES, MAX_PARTS, FormDecoder
+from asr_core.api.multipart import MAX_FIELD_BYTES, MAX_PARTS, MAX_PREAMBLE_BYTES, FormDecoder, Keep
 from asr_core.api.spool import Spool
 from asr_core.api.upload import Upload, receive_upload
 from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
@@ -37,11 +37,12 @@ def part(headers: str, data: bytes) -> bytes:
 
 
 END = b"--" + BOUNDARY + b"--\r\n"
+KEPT = {"unwanted": Keep.NOTHING, "noticed": Keep.BEGINNING}
 FILE = part('Content-Disposition: form-data; name="file"; filename="a.wav"', b"sound")
 
 
 def decode(pieces: Iterable[bytes]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-    decoder = FormDecoder(BOUNDARY, lambda name: name != "unwanted")
+    decoder = FormDecoder(BOUNDARY, lambda name: KEPT.get(name, Keep.WHOLE))
     data = b""
     for piece in pieces:
         decoder.feed(piece)
@@ -80,11 +81,35 @@ def test_fields_that_nobody_wants_are_dropped_however_long_they_are() -> None:
     assert decode([long + FILE + END]) == (b"sound", ())
 
 
+def test_of_a_field_that_is_only_noticed_the_beginning_is_kept_whatever_it_is() -> None:
+    long = part('Content-Disposition: form-data; name="noticed"', b"\xff" + b"x" * MAX_FIELD_BYTES * 3)
+    _, ((name, value),) = decode([long + FILE + END])
+    assert (name, len(value)) == ("noticed", MAX_FIELD_BYTES)
+
+
+@given(
+    preamble=st.sampled_from([b"", b"\r\n", b"This is a message in several parts.\r\n", b"--b0und\r\n\r\n-\r\n"]),
+    cuts=st.lists(st.integers(0, 300)),
+)
+def test_what_stands_before_the_first_boundary_means_nothing(preamble: bytes, cuts: list[int]) -> None:
+    field = part('Content-Disposition: form-data; name="model"', b"demo")
+    assert decode(split(preamble + field + FILE + END, cuts)) == (b"sound", (("model", "demo"),))
+
+
+@pytest.mark.parametrize(
+    "disposition", ["filename*=UTF-8''%D0%B0.wav", "FileName* = utf-8''a.wav", 'filename*0="a"; filename*=x']
+)
+def test_a_file_may_be_named_in_the_extended_way_alone(disposition: str) -> None:
+    file = part(f'Content-Disposition: form-data; name="file"; {disposition}', b"sound")
+    assert decode([file + END]) == (b"sound", ())
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
         pytest.param(b"", None, id="nothing"),
         pytest.param(b"garbage", None, id="garbage"),
+        pytest.param(b"x" * (MAX_PREAMBLE_BYTES + 1), None, id="a preamble that is too long"),
         pytest.param(FILE, None, id="no closing boundary"),
         pytest.param(FILE[:-9], None, id="cut inside the file"),
         pytest.param(END, "file", id="no part at all"),
@@ -157,7 +182,7 @@ async def received(
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
     request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
-    async with receive_upload(request, spool, wanted=lambda name: True) as result:
+    async with receive_upload(request, spool, wanted=lambda name: Keep.WHOLE) as result:
         yield result
 
 

@@ -7,6 +7,7 @@ from itertools import accumulate
 import numpy as np
 from hypothesis import strategies as st
 
+from asr_core.text.cues import CueLayout
 from asr_core.text.words import segments
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Segment, Span, Token, Transcript
 
@@ -71,3 +72,6 @@ def transcripts(draw: st.DrawFn) -> Transcript:
         found += segments(chunk, draw(plausible_hypotheses() | absurd_hypotheses()), len(found))
         start = chunk.span.end
     return Transcript(tuple(found), start / SAMPLE_RATE)
+
+
+layouts = st.builds(CueLayout, st.integers(10, 90), st.integers(1, 4))

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import zlib
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.audio import Transcription, TranscriptionVerbose
 
+from asr_core.text.cues import CueLayout, cues
 from asr_core.text.formats import (
     FORMATS,
     RenderOptions,
-    cues,
     delta_text,
     logprob_entries,
     render,
@@ -24,10 +24,11 @@ from asr_core.text.formats import (
 )
 from asr_core.text.words import MIN_LOG_PROB
 from asr_core.types import ResponseFormat, Segment, Token, Transcript, Word
-from tests.text.strategies import transcripts
+from tests.text.strategies import layouts, transcripts
 
 EVERYTHING = RenderOptions(word_timestamps=True, segment_timestamps=True, logprobs=True)
-SRT_CUE = re.compile(r"(\d+)\n(\d\d+):([0-5]\d):([0-5]\d),(\d{3}) --> (\d\d+):([0-5]\d):([0-5]\d),(\d{3})\n(.*)\n\n")
+CLOCK = r"(\d\d+):([0-5]\d):([0-5]\d),(\d{3})"
+SRT_CUE = re.compile(rf"(\d+)\n{CLOCK} --> {CLOCK}\n((?:.+\n)+)\n")
 
 
 def segment(index: int, start_s: float, end_s: float, text: str, log_prob: float = -0.25) -> Segment:
@@ -56,7 +57,7 @@ def srt_cues(text: str) -> list[tuple[int, int, str]]:
         assert int(fields[0]) == number
         times = [int(field) for field in fields[1:9]]
         start, end = (((h * 60 + m) * 60 + s) * 1000 + ms for h, m, s, ms in (times[:4], times[4:]))
-        found.append((start, end, fields[9]))
+        found.append((start, end, fields[9].rstrip("\n")))
     return found
 
 
@@ -111,19 +112,10 @@ def test_the_openai_types_accept_the_json_answers(
         assert [0, *times, verbose.duration] == sorted([0, *times, verbose.duration])
 
 
-@given(transcripts())
-def test_cues_are_in_order_and_none_is_empty_or_overlaps(transcript: Transcript) -> None:
-    found = list(cues(transcript.segments))
-    assert all(cue.start_ms < cue.end_ms for cue in found)
-    assert all(before.end_ms <= after.start_ms for before, after in pairwise(found))
-    for cue, said in zip(found, transcript.segments, strict=True):
-        assert cue.start_ms == pytest.approx(said.start_s * 1000, abs=0.51 + len(found))
-
-
-@given(transcripts())
-def test_srt_parses_back_to_the_cues(transcript: Transcript) -> None:
-    expected = [(cue.start_ms, cue.end_ms, without_escapes(cue.text)) for cue in cues(transcript.segments)]
-    assert srt_cues(body(transcript, "srt")) == expected
+@given(transcripts(), layouts)
+def test_srt_parses_back_to_the_cues(transcript: Transcript, layout: CueLayout) -> None:
+    expected = [(cue.start_ms, cue.end_ms, without_escapes("\n".join(cue.lines))) for cue in cues(transcript, layout)]
+    assert srt_cues(body(transcript, "srt", RenderOptions(layout=layout))) == expected
 
 
 @given(transcripts())
@@ -132,7 +124,7 @@ def test_vtt_says_what_srt_says_once_unescaped(transcript: Transcript) -> None:
     assert (header, rest) == ("WEBVTT", "")
     srt = srt_cues(body(transcript, "srt"))
     for block, (_, _, said) in zip(blocks, srt, strict=True):
-        timing, text = block.split("\n")
+        timing, text = block.split("\n", 1)
         assert re.fullmatch(r"\d\d+:\d\d:\d\d\.\d{3} --> \d\d+:\d\d:\d\d\.\d{3}", timing)
         assert not re.search(r"-->|<|&(?!amp;|lt;|gt;)", text)
         assert without_escapes(unescaped(text)) == said
@@ -158,10 +150,14 @@ def test_rounding_to_milliseconds_keeps_the_order_of_cues(steps: list[tuple[int,
 
 
 @given(transcripts())
-def test_tsv_has_a_row_of_three_columns_for_each_cue(transcript: Transcript) -> None:
+def test_tsv_has_a_row_of_three_columns_for_each_segment(transcript: Transcript) -> None:
     header, *rows, rest = body(transcript, "tsv").split("\n")
     assert (header, rest) == ("start\tend\ttext", "")
-    assert rows == [f"{cue.start_ms}\t{cue.end_ms}\t{cue.text}" for cue in cues(transcript.segments)]
+    for row, segment in zip(rows, transcript.segments, strict=True):
+        start, end, said = row.split("\t")
+        assert said == segment.text
+        assert int(start) == pytest.approx(segment.start_s * 1000, abs=0.51)
+        assert int(end) == pytest.approx(segment.end_s * 1000, abs=0.51)
 
 
 def test_every_format_of_one_transcript_reads_as_documented() -> None:
@@ -171,10 +167,10 @@ def test_every_format_of_one_transcript_reads_as_documented() -> None:
         '{"text":"Привет, мир. Как дела?","usage":{"type":"duration","seconds":3663}}'
     )
     assert body(HELLO, "srt", options) == (
-        "1\n00:00:00,500 --> 00:00:01,250\nПривет, мир.\n\n2\n01:01:01,000 --> 01:01:02,500\nКак дела?\n\n"
+        "1\n00:00:00,500 --> 00:00:01,500\nПривет, мир.\n\n2\n01:01:01,000 --> 01:01:02,500\nКак дела?\n\n"
     )
     assert body(HELLO, "vtt", options) == (
-        "WEBVTT\n\n00:00:00.500 --> 00:00:01.250\nПривет, мир.\n\n01:01:01.000 --> 01:01:02.500\nКак дела?\n\n"
+        "WEBVTT\n\n00:00:00.500 --> 00:00:01.500\nПривет, мир.\n\n01:01:01.000 --> 01:01:02.500\nКак дела?\n\n"
     )
     assert body(HELLO, "tsv", options) == ("start\tend\ttext\n500\t1250\tПривет, мир.\n3661000\t3662500\tКак дела?\n")
 
@@ -244,12 +240,12 @@ def test_silence_is_an_empty_answer_in_every_format() -> None:
 
 def test_ffmpeg_reads_the_subtitles_as_they_were_meant() -> None:
     said = ["а < б && в", "раз --> два", "5", "<b>жирно</b>", "Конец. &lt;"]
-    times = [(0.0004, 1.0), (1.0, 1.0), (1.0, 2.9996), (59.9999, 3599.9999), (360_000.5, 360_001.25)]
+    times = [(0.0004, 1.0), (1.0, 1.0), (1.7, 2.9996), (59.9999, 3599.9999), (360_000.5, 360_001.25)]
     transcript = Transcript(
         tuple(segment(index, *when, text) for index, (when, text) in enumerate(zip(times, said, strict=True))), 360_002
     )
     from_vtt = srt_cues(converted(body(transcript, "vtt"), "webvtt", "srt"))
-    assert from_vtt == [(cue.start_ms, cue.end_ms, cue.text) for cue in cues(transcript.segments)]
+    assert from_vtt == [(cue.start_ms, cue.end_ms, "\n".join(cue.lines)) for cue in cues(transcript, CueLayout())]
     tame = [0, 1, 2, 4]  # SubRip cannot say <b> without meaning it
     from_srt = srt_cues(converted(body(transcript, "srt"), "srt", "srt"))
     ours = srt_cues(body(transcript, "srt"))
@@ -259,9 +255,32 @@ def test_ffmpeg_reads_the_subtitles_as_they_were_meant() -> None:
 
 def test_line_breaks_inside_a_text_cannot_break_a_cue() -> None:
     sly = Transcript((segment(0, 0, 1, "раз\n\n2\n00:00:05,000 --> 00:00:06,000\nложь"),), 2)
-    assert srt_cues(body(sly, "srt")) == [(0, 1000, "раз 2 00:00:05,000 → 00:00:06,000 ложь")]
+    assert srt_cues(body(sly, "srt")) == [(0, 2000, "раз 2 00:00:05,000 → 00:00:06,000 ложь")]
     assert body(sly, "vtt").count("\n") == 5
     assert body(sly, "tsv").count("\n") == 2
+
+
+def test_a_cue_has_the_lines_that_were_asked_for() -> None:
+    said = Transcript((segment(0, 0, 2, "Счастлив уж я надеждой сладкой"),), 2)
+    narrow = RenderOptions(layout=CueLayout(max_line_width=20))
+    assert body(said, "srt", narrow) == "1\n00:00:00,000 --> 00:00:02,000\nСчастлив уж я\nнадеждой сладкой\n\n"
+    assert body(said, "vtt", narrow).endswith("\nСчастлив уж я\nнадеждой сладкой\n\n")
+    assert body(said, "tsv", narrow).endswith("\tСчастлив уж я надеждой сладкой\n")
+
+
+@pytest.mark.parametrize("name", ["json", "text", "srt", "vtt", "tsv"])
+def test_warnings_are_for_those_who_read_fields(name: str) -> None:
+    warned = replace(HELLO, warnings=("The recording is cut short.", "`prompt` had no effect."))
+    assert answer(warned, "verbose_json")["warnings"] == ["The recording is cut short.", "`prompt` had no effect."]
+    assert "warnings" not in answer(HELLO, "verbose_json")
+    assert body(warned, name) == body(HELLO, name)
+
+
+def test_json_has_times_for_those_who_ask_it_for_them() -> None:
+    asked = RenderOptions(word_timestamps=True, segment_timestamps=True, timed_json=True)
+    timed, verbose = answer(HELLO, "json", asked), answer(HELLO, "verbose_json", asked)
+    assert (timed["segments"], timed["words"]) == (verbose["segments"], verbose["words"])
+    assert answer(HELLO, "json", RenderOptions(word_timestamps=True)).keys() == {"text", "usage"}
 
 
 @pytest.mark.parametrize("log_prob", [float("-inf"), float("inf"), float("nan")])

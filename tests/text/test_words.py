@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asr_core.text.words import MIN_LOG_PROB, segments, sentence_ends
@@ -236,11 +236,25 @@ def test_doubled_and_trailing_spaces_leave_one_space_between_words() -> None:
     assert [token.frame for token in segment.tokens] == [1, 2, 4]
 
 
-def test_two_words_in_one_frame_do_not_overlap() -> None:
-    tokens = (Token(" и", 10, -0.1), Token(" я", 10, -0.1), Token("сно", 12, -0.1))
-    first, second = words_of(segments(chunk_at(0, 100 * 640), Hypothesis(tokens, 100), 0))
-    assert (first.start_s, first.end_s) == (0.4, 0.44)
-    assert (second.start_s, second.end_s) == (0.44, 0.52)
+def test_words_in_one_frame_share_it_in_order() -> None:
+    tokens = (Token(" во", 9, -0.1), Token("т", 10, -0.1), Token(" и", 10, -0.1), Token(" я", 10, -0.1))
+    found = words_of(segments(chunk_at(0, 100 * 600), Hypothesis((*tokens, Token("сно", 12, -0.1)), 100), 0))
+    times = [(word.start_s * SAMPLE_RATE, word.end_s * SAMPLE_RATE) for word in found]
+    assert times == [(9 * 600, 10 * 600 + 200), (10 * 600 + 200, 10 * 600 + 400), (10 * 600 + 400, 13 * 600)]
+
+
+@given(chunks(), st.lists(st.tuples(st.sampled_from([0, 0, 1, 3]), st.booleans()), min_size=1, max_size=40))
+def test_no_word_is_without_length_however_many_a_frame_has(chunk: Chunk, steps: list[tuple[int, bool]]) -> None:
+    frames = list(accumulate(step for step, _ in steps))
+    tokens = [Token(" а" if begins else "а", frame, -0.1) for frame, (_, begins) in zip(frames, steps, strict=True)]
+    assume(len(chunk.span) > (frames[-1] + 1) * len(steps))
+    for word in words_of(segments(chunk, Hypothesis(tuple(tokens), frames[-1] + 1), 0)):
+        assert word.start_s < word.end_s
+
+
+def test_a_word_begins_and_ends_where_its_frames_do_in_whole_samples_rounded_down() -> None:
+    (word,) = words_of(segments(chunk_at(7, 1000), Hypothesis((Token(" да", 2, -0.1),), 7), 0))
+    assert (word.start_s, word.end_s) == ((7 + 285) / SAMPLE_RATE, (7 + 428) / SAMPLE_RATE)  # of 285.7 and 428.6
 
 
 def test_a_words_probability_is_the_geometric_mean_of_its_tokens_without_the_space() -> None:
@@ -260,11 +274,10 @@ def test_no_speech_probability_is_measured_under_the_segment_only() -> None:
 
 
 def test_a_segment_without_length_takes_the_window_it_begins_in() -> None:
-    chunk = chunk_at(0, 3 * VAD_WINDOW, [1.0, 0.5, 1.0])
-    tokens = (Token(" Да.", 0, -0.1), Token(" Нет", 0, -0.1))  # one frame, and a frame is a window here
-    _, second = segments(chunk, Hypothesis(tokens, 3), 0)
-    assert second.start_s == second.end_s
-    assert second.no_speech_prob == pytest.approx(0.5)
+    chunk = chunk_at(2 * VAD_WINDOW, 1, [0.5])
+    first, second = segments(chunk, Hypothesis((Token(" Да.", 0, -0.1), Token(" Нет", 0, -0.1)), 1), 0)
+    assert first.start_s == first.end_s
+    assert first.no_speech_prob == second.no_speech_prob == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("tokens", [(), (Token(" ", 3, -1.0), Token("  ", 4, -1.0)), (Token("", 0, -1.0),)])

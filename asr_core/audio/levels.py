@@ -43,8 +43,11 @@ class Leveller:
 
     def push(self, block: Pcm) -> NDArray[np.float32]:
         """Take int16 samples [S]; give the floats, in [-1, 1], whose surroundings are known."""
-        self._sound = np.concatenate((self._sound, block))
-        return self._level(len(self._sound) - REACH)
+        pieces = [np.empty(0, np.float32)]
+        for start in range(0, len(block), SAMPLE_RATE):  # a second at a time, for its energy takes far more memory
+            self._sound = np.concatenate((self._sound, block[start : start + SAMPLE_RATE]))
+            pieces.append(self._level(len(self._sound) - REACH))
+        return np.concatenate(pieces)
 
     def flush(self) -> NDArray[np.float32]:
         return self._level(len(self._sound))
@@ -67,7 +70,8 @@ class Leveller:
 def level_db(sound: Pcm) -> float:
     """How loud the loud tenth of `sound`, [S], is: pauses in it do not count."""
     frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME) if len(sound) > FRAME else sound[None]
-    power = np.percentile((frames.astype(np.float64) ** 2).mean(1), 90) / INT16_SCALE**2
+    energy = np.einsum("ij,ij->i", frames, frames, dtype=np.float64)  # piece by piece, without a copy of all
+    power = np.percentile(energy / frames.shape[1], 90) / INT16_SCALE**2
     return float(10 * np.log10(max(power, 1e-10)))
 
 

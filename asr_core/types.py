@@ -88,14 +88,33 @@ class JobOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """A piece of a recording that the model hears as one: `index` counts from 0 within its recording."""
+    """A piece of a recording that the model hears as one: `index` counts from 0 within its recording.
+
+    Each sample of speech is in one chunk's `span`. What is heard, `pcm`, may be more: silence around the span, and
+    where speech had to be cut, some of what the neighbour's span holds.
+    """
 
     index: int
     span: Span
     pcm: Pcm
+    """The sound of `heard`, with quiet voices brought to the level of loud ones."""
     speech_probs: Probabilities
-    """Probabilities of the VAD windows that `span` touches. Windows begin at multiples of `VAD_WINDOW` in the
-    recording, the first of these at `span.start // VAD_WINDOW * VAD_WINDOW`."""
+    """Probabilities of the VAD windows that `heard` touches. Windows begin at multiples of `VAD_WINDOW` in the
+    recording, the first of these at `heard.start // VAD_WINDOW * VAD_WINDOW`."""
+    before: int = 0
+    """Samples of `pcm` ahead of `span`."""
+    after: int = 0
+    """Samples of `pcm` behind `span`."""
+    doubtful: tuple[Span, ...] = ()
+    """Where in `heard` the VAD hears nobody in the sound as it is: unlikely words there do not count."""
+
+    goes_on: bool = False
+    """Whether speech goes on in the next chunk: the two then hear some of each other's span."""
+
+    @property
+    def heard(self) -> Span:
+        """What `pcm` is the sound of."""
+        return Span(self.span.start - self.before, self.span.end + self.after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from asr_core.audio.decode import decode
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import load_recognizer
-from asr_core.text.words import segments
+from asr_core.text.writer import Writer
 from asr_core.types import INT16_SCALE, VadOptions
 
 
@@ -26,9 +26,10 @@ async def main(recording: Path, model: str = "demo") -> None:
     async with decode(recording, max_seconds=36_000) as blocks:
         chunks = [chunk async for block in blocks for chunk in segmenter.push(block)] + segmenter.flush()
     text: list[str] = []
+    writer = Writer()
     for chunk in chunks:
         (hypothesis,) = recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE])
-        for segment in segments(chunk, hypothesis, first_index=len(text)):
+        for segment in writer.write(chunk, hypothesis):
             print(f"{segment.start_s:8.2f} – {segment.end_s:8.2f}  {segment.text}")
             text.append(segment.text)
     print(" ".join(text))

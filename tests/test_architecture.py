@@ -28,10 +28,13 @@ FLOORS = [
 PURE = [
     "asr_core.audio.chunking",
     "asr_core.audio.hysteresis",
+    "asr_core.audio.levels",
+    "asr_core.audio.tape",
     "asr_core.engine.scheduler",
     "asr_core.text.cues",
     "asr_core.text.formats",
     "asr_core.text.words",
+    "asr_core.text.writer",
 ]
 MAY_IMPORT = {
     "reference": {"reference", "asr_core"},

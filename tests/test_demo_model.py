@@ -18,7 +18,7 @@ from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import Recognizer, load_recognizer
-from asr_core.text.words import segments
+from asr_core.text.writer import Writer
 from asr_core.types import INT16_SCALE, SAMPLE_RATE, Pcm, Segment, VadOptions, Word
 
 DEMO = Path(asr_core.__file__).parent / "demo"
@@ -72,10 +72,10 @@ def read(path: Path) -> Pcm:
 def transcribe(recognizer: Recognizer, network: SileroNetwork, pcm: Pcm) -> list[Segment]:
     """What the server does with a recording, without the server."""
     segmenter = Segmenter(network, ChunkPolicy(), VadOptions())
-    found: list[Segment] = []
+    writer, found = Writer(), list[Segment]()
     for chunk in segmenter.push(pcm) + segmenter.flush():
         (hypothesis,) = recognizer.recognize([wave_of(chunk.pcm)])
-        found += segments(chunk, hypothesis, len(found))
+        found += writer.write(chunk, hypothesis)
     return found
 
 

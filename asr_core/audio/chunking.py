@@ -10,6 +10,9 @@ from asr_core.types import SAMPLE_RATE, Span
 Quietest = Callable[[Span], int]
 """Where in a window speech is least likely: a position from `window.start` to `window.end`."""
 
+OVERLAP = 3 * SAMPLE_RATE // 2
+"""How far the two sides of a cut through speech hear into each other, samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkPolicy:
@@ -35,6 +38,11 @@ class ChunkPolicy:
         seconds = (min_duration, max_duration, strict_limit, new_chunk_threshold)
         return cls(*(round(duration * SAMPLE_RATE) for duration in seconds))
 
+    @property
+    def overlap(self) -> int:
+        """How far each side of a cut through speech is heard into the other: at most a quarter of a chunk for both."""
+        return min(OVERLAP, self.strict_limit // 8)
+
     def ends_at_pause(self, held: Span, resumed: int) -> bool:
         """Whether `held` is long enough to end, and the silence up to `resumed` long enough to end it."""
         return len(held) > self.min_duration and resumed - held.end > self.new_chunk_threshold
@@ -49,7 +57,8 @@ class Merger:
     Spans must come ordered and disjoint. Chunks come out ordered and disjoint, at most `policy.strict_limit` long,
     and cover every sample of every span once. The rule is `gigaam.vad_utils`'s, except for where a span that is too
     long alone gets cut: at the quietest place in the second half of the allowed length (its middle if `quietest` is
-    not given) instead of into equal parts, which would need to know where the span ends.
+    not given) instead of into equal parts, which would need to know where the span ends. On both sides of a cut the
+    limit leaves room for `policy.overlap` of the other side's sound.
     """
 
     def __init__(self, policy: ChunkPolicy, quietest: Quietest | None = None) -> None:
@@ -70,9 +79,8 @@ class Merger:
 
         May be called again as the span grows; `push` then takes it whole.
         """
-        joins = self._held is None or self._policy.joins(self._held, span)
-        chunks = [] if joins else self.flush()
-        while span.end - (start := max(span.start, self._released)) > self._policy.strict_limit:
+        chunks = [] if self._held is None or self._joins(self._held, span) else self.flush()
+        while span.end - (start := max(span.start, self._released)) > self._room(start):
             chunks.append(self._cut(start))
         return chunks
 
@@ -94,9 +102,17 @@ class Merger:
         """Where the sound starts that chunks still to come are made of, if no further span starts before `earliest`."""
         return max(earliest, self._released) if self._held is None else self._held.start
 
+    def _joins(self, held: Span, span: Span) -> bool:
+        return self._policy.joins(held, span) and span.end - held.start <= self._room(held.start)
+
+    def _room(self, start: int) -> int:
+        """How long a chunk from `start` may be: one that follows another at once also hears the end of that one."""
+        follows = start == self._released > 0
+        return self._policy.strict_limit - (self._policy.overlap if follows else 0)
+
     def _cut(self, start: int) -> Span:
-        limit = self._policy.strict_limit
-        window = Span(start + max(limit // 2, 1), start + limit)
+        first, last = max(self._policy.strict_limit // 2, 1), self._room(start) - self._policy.overlap
+        window = Span(start + first, start + last)
         return self._release(Span(start, self._quietest(window)))
 
     def _release(self, chunk: Span) -> Span:

@@ -3,55 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterable, Iterator
 
 from asr_core.audio.chunking import ChunkPolicy, Merger
-from asr_core.audio.hysteresis import SpeechSpans
-from asr_core.audio.vad import SileroNetwork, SpeechProbabilities
+from asr_core.audio.levels import evened
+from asr_core.audio.listener import MARGIN, Listener, Voice
+from asr_core.audio.vad import SileroNetwork
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Span, VadOptions
 
 WHOLE_LIMIT_S = 25.0
 """A recording up to this long is one chunk, silences and all: the model was trained on utterances of that length."""
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-class Tape(Generic[Scalar]):
-    """The recent part of an array that grows at its end, [start, end), addressed by position in the whole."""
-
-    def __init__(self, dtype: type[Scalar]) -> None:
-        self._empty: NDArray[Scalar] = np.empty(0, dtype)
-        self._blocks: deque[NDArray[Scalar]] = deque()
-        self.start = 0
-        self.end = 0
-
-    def append(self, block: NDArray[Scalar]) -> None:
-        self._blocks.append(block)
-        self.end += len(block)
-
-    def read(self, start: int, end: int) -> NDArray[Scalar]:
-        """Copy [start, end), none of which may have been forgotten."""
-        pieces, position = [self._empty], self.start
-        for block in self._blocks:
-            pieces.append(block[max(start - position, 0) : max(end - position, 0)])
-            position += len(block)
-        return np.concatenate(pieces)
-
-    def forget(self, position: int) -> None:
-        """Drop the blocks that end at or before `position`."""
-        while self._blocks and self.start + len(self._blocks[0]) <= position:
-            self.start += len(self._blocks.popleft())
-
 
 class Segmenter:
     """One recording's blocks in, its chunks out, in order; what comes out does not depend on the blocks' sizes.
 
-    A recording of up to `whole_limit_s` (or the policy's strict limit, if shorter) is one chunk, whole. Of a longer
-    one, chunks are what `merge` makes of its speech spans, and silence is in none of them. Memory stays bounded: only
-    sound that a chunk still to come may need is held. Not thread-safe; its work is torch's, for the compute thread.
+    A recording of up to `whole_limit_s` (or the policy's strict limit, if shorter) is one chunk, whole, if anybody
+    speaks in it. Of a longer one, chunks are what `merge` makes of its voices. A chunk is heard with up to `MARGIN` of
+    the silence on each side, at most half of what is there; two that touch are heard with `policy.overlap` of each
+    other. Memory stays bounded: only sound that a chunk still to come may need is held. Not thread-safe; its work is
+    torch's, for the compute thread.
     """
 
     def __init__(
@@ -62,59 +33,114 @@ class Segmenter:
         whole_limit_s: float = WHOLE_LIMIT_S,
     ) -> None:
         self._whole_limit = min(round(whole_limit_s * SAMPLE_RATE), policy.strict_limit)
-        self._probabilities = SpeechProbabilities(network)
-        self._spans = SpeechSpans(vad)
+        self._policy = policy
+        self._listener = Listener(network, vad)
         self._merger = Merger(policy, self._quietest)
-        self._pcm = Tape(np.int16)
-        self._speech = Tape(np.float32)
-        self._n_judged = 0  # windows that `_spans` has seen: none before the recording proves too long to be whole
+        self._unmerged: list[Voice] = []  # while the recording may still be one chunk
+        self._voices: deque[Voice] = deque()  # of chunks still to come, and shortly before
+        self._waiting: deque[Span] = deque()  # chunks that come out once their surroundings are known
+        self._chunk_end: int | None = None  # of the last one that came out
         self._n_chunks = 0
 
     def push(self, block: Pcm) -> list[Chunk]:
         """Take the next samples, [S]; give the chunks that are now certain."""
-        self._pcm.append(block)
-        self._speech.append(self._probabilities.push(block))
-        if self._pcm.end <= self._whole_limit:
+        self._unmerged += self._listener.push(block)
+        if self._listener.pcm.end <= self._whole_limit:
             return []
-        spans = self._merge(self._spans.push(self._unjudged()))
-        if (speech := self._spans.open) is not None:
-            spans += self._merger.extend(speech)
-        spans += self._merger.advance(self._spans.earliest)
-        chunks = [self._chunk(span) for span in spans]
-        self._forget(self._merger.needed_from(self._spans.earliest))
+        self._merge()
+        if (voice := self._listener.open) is not None:
+            self._waiting += self._merger.extend(voice.span)
+        self._waiting += self._merger.advance(self._listener.earliest)
+        chunks = list(self._ready())
+        self._forget()
         return chunks
 
     def flush(self) -> list[Chunk]:
         """Give the last chunks, after the last block."""
-        self._speech.append(self._probabilities.flush())
-        total = self._pcm.end
+        self._unmerged += self._listener.flush()
+        total = self._listener.pcm.end
         if total <= self._whole_limit:
-            return [self._chunk(Span(0, total))] if total else []
-        spans = self._merge(self._spans.push(self._unjudged()) + self._spans.flush(total)) + self._merger.flush()
-        return [self._chunk(span) for span in spans]
+            self._voices += self._unmerged
+            self._waiting += [Span(0, total)] if self._voices else []
+        else:
+            self._merge()
+            self._waiting += self._merger.flush()
+        return [self._chunk(self._waiting.popleft(), list(self._voices)) for _ in range(len(self._waiting))]
 
-    def _unjudged(self) -> NDArray[np.float32]:
-        """The probabilities that `_spans` has not seen yet."""
-        start, self._n_judged = self._n_judged, self._speech.end
-        return self._speech.read(start, self._speech.end)
+    def _merge(self) -> None:
+        for voice in self._unmerged:
+            self._waiting += self._merger.push(voice.span)
+            self._voices.append(voice)
+        self._unmerged = []
 
-    def _merge(self, spans: list[Span]) -> list[Span]:
-        return [chunk for span in spans for chunk in self._merger.push(span)]
+    def _ready(self) -> Iterator[Chunk]:
+        """The chunks of which all is known that is heard with them."""
+        known, voice = self._listener.known_until, self._listener.open
+        voices = [*self._voices, *([] if voice is None else [voice])]
+        while self._waiting:
+            end = self._waiting[0].end
+            if known < end + 2 * MARGIN or (_silence_after(end, voices) == 0 and known < end + self._policy.overlap):
+                return
+            yield self._chunk(self._waiting.popleft(), voices)
+
+    def _chunk(self, span: Span, voices: list[Voice]) -> Chunk:
+        """`span` with its surroundings; `voices` are all that speak in them."""
+        before, after = self._surroundings(span, voices)
+        heard = Span(span.start - before, span.end + after)
+        pcm = evened(self._listener.pcm.read(heard.start, heard.end), list(_within(span, voices, heard.start)))
+        speech = self._listener.speech_probs(heard.start // VAD_WINDOW, -(-heard.end // VAD_WINDOW))
+        self._chunk_end = span.end
+        self._n_chunks += 1
+        doubtful, goes_on = tuple(_doubtful(heard, voices)), _silence_after(span.end, voices) == 0
+        return Chunk(self._n_chunks - 1, span, pcm, speech, before, after, doubtful, goes_on)
+
+    def _surroundings(self, span: Span, voices: list[Voice]) -> tuple[int, int]:
+        """How much is heard before and after `span`, within the strict limit and the recording."""
+        silence = 2 * span.start if self._chunk_end is None else span.start - self._chunk_end
+        before = min(MARGIN, silence // 2) if silence or self._chunk_end is None else self._policy.overlap
+        silence = _silence_after(span.end, voices)
+        after = min(MARGIN, silence // 2) if silence else self._policy.overlap
+        room = self._policy.strict_limit - len(span)
+        before = min(before, room)
+        return before, min(after, room - before, self._listener.pcm.end - span.end)
 
     def _quietest(self, window: Span) -> int:
         """The middle of the last of the least probable VAD windows that lie in `window`."""
         first, last = -(-window.start // VAD_WINDOW), window.end // VAD_WINDOW
         if first >= last:
             return (window.start + window.end) // 2
-        probabilities = self._speech.read(first, last)
+        probabilities = self._listener.speech_probs(first, last)
         return (last - 1 - int(probabilities[::-1].argmin())) * VAD_WINDOW + VAD_WINDOW // 2
 
-    def _chunk(self, span: Span) -> Chunk:
-        first, last = span.start // VAD_WINDOW, -(-span.end // VAD_WINDOW)
-        pcm, speech = self._pcm.read(span.start, span.end), self._speech.read(first, last)
-        self._n_chunks += 1
-        return Chunk(self._n_chunks - 1, span, pcm, speech)
+    def _forget(self) -> None:
+        needed = self._merger.needed_from(self._listener.earliest)
+        needed = min([needed, *(span.start for span in self._waiting)]) - max(MARGIN, self._policy.overlap)
+        self._listener.forget(max(needed, 0))
+        while self._voices and self._voices[0].span.end <= needed - MARGIN:
+            self._voices.popleft()
 
-    def _forget(self, needed_from: int) -> None:
-        self._pcm.forget(needed_from)
-        self._speech.forget(needed_from // VAD_WINDOW)
+
+def _silence_after(end: int, voices: Iterable[Voice]) -> int:
+    """From the end of a chunk to the next of `voices`; where there is none, twice the margin, which is all of it."""
+    return next((max(0, voice.span.start - end) for voice in voices if voice.span.end > end), 2 * MARGIN)
+
+
+def _within(span: Span, voices: Iterable[Voice], origin: int) -> Iterator[Span]:
+    """The voices as far as they are in `span`, counted from `origin`."""
+    for voice in voices:
+        start, end = max(voice.span.start, span.start), min(voice.span.end, span.end)
+        if start < end:
+            yield Span(start - origin, end - origin)
+
+
+def _doubtful(heard: Span, voices: Iterable[Voice]) -> Iterator[Span]:
+    """The parts of `heard` further than `MARGIN` from all of `voices` that are certain."""
+    start = heard.start
+    for voice in voices:
+        if not voice.certain:
+            continue
+        if start < (end := min(voice.span.start - MARGIN, heard.end)):
+            yield Span(start, end)
+        start = max(start, voice.span.end + MARGIN)
+    if start < heard.end:
+        yield Span(start, heard.end)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,8 +27,9 @@ CONTEXT = 64
 """Samples of the window before that the network hears ahead of each window."""
 
 BATCH_WINDOWS = 128
-"""Windows (4.1 s) computed at once. Always as many, the last batch zero-padded, since matrix products of other shapes
-round differently: so a probability is the same, bit for bit, whatever blocks its audio came in."""
+"""Windows (4.1 s) computed at once, unless a stream is told otherwise. Always as many, the last batch zero-padded,
+since matrix products of other shapes round differently: so a probability is the same, bit for bit, whatever blocks its
+audio came in."""
 
 N_FFT = 256
 HOP = 128
@@ -103,30 +105,30 @@ def _script_weights(path: Path) -> dict[str, Tensor]:
 class SpeechProbabilities:
     """One stream's way through the network: any blocks in, a probability for each window of VAD_WINDOW samples out."""
 
-    def __init__(self, network: SileroNetwork) -> None:
+    def __init__(self, network: SileroNetwork, batch_windows: int = BATCH_WINDOWS) -> None:
         self._network = network
+        self._step = batch_windows * VAD_WINDOW
         self._state = (torch.zeros(1, HIDDEN), torch.zeros(1, HIDDEN))
         self._samples = torch.zeros(CONTEXT)  # the last window's tail, and what is not computed yet
 
     @torch.inference_mode()
-    def push(self, block: Pcm | Tensor) -> Probabilities:
+    def push(self, block: Pcm | NDArray[np.float32] | Tensor) -> Probabilities:
         """Take int16 samples, or floats in [-1, 1], [S]; give the probabilities [N] of all batches they complete."""
         samples = np.asarray(block)
         scale = np.float32(1 / INT16_SCALE if samples.dtype == np.int16 else 1)
         self._samples = torch.cat((self._samples, torch.from_numpy(samples.astype(np.float32) * scale)))
-        step = BATCH_WINDOWS * VAD_WINDOW
         batches = []
-        while len(self._samples) >= CONTEXT + step:
-            windows = self._samples[: CONTEXT + step].unfold(0, CONTEXT + VAD_WINDOW, VAD_WINDOW)
+        while len(self._samples) >= CONTEXT + self._step:
+            windows = self._samples[: CONTEXT + self._step].unfold(0, CONTEXT + VAD_WINDOW, VAD_WINDOW)
             probabilities, self._state = self._network(windows, self._state)
             batches.append(probabilities)
-            self._samples = self._samples[step:]
+            self._samples = self._samples[self._step :]
         return np.concatenate([np.empty(0, np.float32), *(batch.numpy() for batch in batches)])
 
     def flush(self) -> Probabilities:
         """Give the remaining windows' probabilities, the last window zero-padded."""
         n_windows = -(-(len(self._samples) - CONTEXT) // VAD_WINDOW)
-        padding = CONTEXT + BATCH_WINDOWS * VAD_WINDOW - len(self._samples)
+        padding = CONTEXT + self._step - len(self._samples)
         return self.push(np.zeros(padding, np.int16))[:n_windows]
 
 

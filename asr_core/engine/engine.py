@@ -27,7 +27,6 @@ from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFaile
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.settings import Settings
-from asr_core.text.words import segments
 from asr_core.types import Chunk, Hypothesis, JobOptions, Pcm
 
 log = logging.getLogger(__name__)
@@ -239,7 +238,7 @@ class Engine:
         if job not in self._jobs:
             return
         try:
-            job.deliver(segments(chunk, hypothesis, job.n_segments))
+            job.deliver(job.writer.write(chunk, hypothesis))
         except Exception:
             log.exception("What the model heard could not be written down")
             job.fail(RecognitionFailed())

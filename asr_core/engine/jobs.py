@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from asr_core.engine.stages import Stages
+from asr_core.text.writer import Writer
 from asr_core.types import SAMPLE_RATE, Segment, Transcript
 
 BACKLOG = 4
@@ -22,8 +23,8 @@ class Job:
         """Told of what is done for the job, and when."""
         self.samples = 0
         """Decoded so far."""
-        self.n_segments = 0
-        """Recognised so far."""
+        self.writer = Writer()
+        """Makes segments of what is heard, chunk by chunk."""
         self.warnings: list[str] = []
         """What the client is to be told of the recording; complete once its segments have been read."""
         self.queued_at: deque[float] = deque()
@@ -59,7 +60,6 @@ class Job:
 
     def deliver(self, segments: Sequence[Segment]) -> None:
         """Hand over one chunk's segments."""
-        self.n_segments += len(segments)
         if not self._keep_tokens:
             segments = [replace(segment, tokens=()) for segment in segments]
         self._results.put_nowait(segments)

@@ -28,14 +28,14 @@ _SENTENCE_END = re.compile(r"""[.!?…]["'«»„“”‘’)\]}]*$""")
 _ONE_LETTER_ABBREVIATION = re.compile(r"(?:^|[\W_])[^\W\d_]\.$")
 
 
-def segments(chunk: Chunk, hypothesis: Hypothesis, first_index: int) -> list[Segment]:
-    """What was heard in `chunk` as phrases, numbered from `first_index`, with times in the recording's seconds.
+def segments(chunk: Chunk, words: Iterable[SpokenWord], first_index: int) -> list[Segment]:
+    """Words of `chunk` as phrases, numbered from `first_index`, with times in the recording's seconds.
 
     A phrase ends at a pause of `PAUSE`, at the end of a sentence, or before the word that would take it beyond
     `MAX_PHRASE_CHARS` or `MAX_PHRASE`; a word too long alone is a phrase alone. The texts joined by single spaces
-    are `hypothesis.text`. Times never go backwards, nor leave the chunk's span, whatever frames the tokens name.
+    are the words joined by single spaces.
     """
-    phrases = _phrases(_words(hypothesis, chunk.span))
+    phrases = _phrases(words)
     return [_segment(index, phrase, chunk) for index, phrase in enumerate(phrases, first_index)]
 
 
@@ -59,7 +59,7 @@ def sentence_ends(word: str, following: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _SpokenWord:
+class SpokenWord:
     """A word as its tokens spell it; `gap` is the space before it, where the model emits that as a token of its own."""
 
     gap: Token | None
@@ -71,6 +71,15 @@ class _SpokenWord:
         return "".join(token.text for token in self.tokens)
 
     @property
+    def log_prob(self) -> float:
+        """Mean over its tokens."""
+        return fmean(token.log_prob for token in self.tokens)
+
+    @property
+    def middle(self) -> int:
+        return (self.span.start + self.span.end) // 2
+
+    @property
     def spaced_tokens(self) -> tuple[Token, ...]:
         """The tokens that spell a space and the word."""
         if self.gap:
@@ -79,10 +88,11 @@ class _SpokenWord:
         return replace(first, text=" " + first.text), *rest
 
 
-def _words(hypothesis: Hypothesis, span: Span) -> Iterator[_SpokenWord]:
-    """Words in order: from the first token's frame to one frame after the last one's.
+def spoken_words(hypothesis: Hypothesis, span: Span) -> Iterator[SpokenWord]:
+    """The words heard in `span`, in order: from the first token's frame to one frame after the last one's.
 
-    An RNN-T can emit several words in one frame, which then share it in equal parts.
+    They never overlap nor leave the span, whatever frames the tokens name; joined by single spaces they are
+    `hypothesis.text`. An RNN-T can emit several words in one frame, which then share it in equal parts.
     """
     n_frames = max(hypothesis.n_frames, 1)
     spelled = list(_spellings(_in_order(hypothesis.tokens, n_frames)))
@@ -96,7 +106,7 @@ def _words(hypothesis: Hypothesis, span: Span) -> Iterator[_SpokenWord]:
 
     for gap, tokens in spelled:
         first, last = tokens[0].frame, tokens[-1].frame
-        yield _SpokenWord(gap, tokens, Span(sample(first, before[first]), sample(last, before[last] + 1)))
+        yield SpokenWord(gap, tokens, Span(sample(first, before[first]), sample(last, before[last] + 1)))
         before.update(_outer_frames(tokens))
 
 
@@ -133,8 +143,8 @@ def _spellings(tokens: Iterable[Token]) -> Iterator[tuple[Token | None, tuple[To
         yield gap, tuple(word)
 
 
-def _phrases(words: Iterable[_SpokenWord]) -> Iterator[list[_SpokenWord]]:
-    phrase: list[_SpokenWord] = []
+def _phrases(words: Iterable[SpokenWord]) -> Iterator[list[SpokenWord]]:
+    phrase: list[SpokenWord] = []
     for word in words:
         if phrase and _begins_phrase(word, phrase):
             yield phrase
@@ -144,7 +154,7 @@ def _phrases(words: Iterable[_SpokenWord]) -> Iterator[list[_SpokenWord]]:
         yield phrase
 
 
-def _begins_phrase(word: _SpokenWord, phrase: Sequence[_SpokenWord]) -> bool:
+def _begins_phrase(word: SpokenWord, phrase: Sequence[SpokenWord]) -> bool:
     """Whether `word` begins a new phrase instead of going on with `phrase`."""
     first, last = phrase[0], phrase[-1]
     return (
@@ -155,11 +165,11 @@ def _begins_phrase(word: _SpokenWord, phrase: Sequence[_SpokenWord]) -> bool:
     )
 
 
-def _joined(words: Iterable[_SpokenWord]) -> str:
+def _joined(words: Iterable[SpokenWord]) -> str:
     return " ".join(word.text for word in words)
 
 
-def _segment(index: int, phrase: Sequence[_SpokenWord], chunk: Chunk) -> Segment:
+def _segment(index: int, phrase: Sequence[SpokenWord], chunk: Chunk) -> Segment:
     first, *others = phrase
     tokens = (*first.tokens, *(token for word in others for token in word.spaced_tokens))
     span = Span(first.span.start, phrase[-1].span.end)
@@ -175,14 +185,13 @@ def _segment(index: int, phrase: Sequence[_SpokenWord], chunk: Chunk) -> Segment
     )
 
 
-def _word(word: _SpokenWord) -> Word:
-    probability = math.exp(fmean(token.log_prob for token in word.tokens))
-    return Word(word.text, word.span.start_s, word.span.end_s, probability)
+def _word(word: SpokenWord) -> Word:
+    return Word(word.text, word.span.start_s, word.span.end_s, math.exp(word.log_prob))
 
 
 def _no_speech_prob(span: Span, chunk: Chunk) -> float:
     """1 - mean speech probability of the windows that `span` touches; 0.0 where there are none, since words are."""
-    begin = chunk.span.start // VAD_WINDOW  # windows lie on the recording's grid, not on the chunk's
+    begin = chunk.heard.start // VAD_WINDOW  # windows lie on the recording's grid, not on the chunk's
     first, after = span.start // VAD_WINDOW - begin, -(-span.end // VAD_WINDOW) - begin
     windows = chunk.speech_probs[first : max(after, first + 1)]
     return min(1.0, max(0.0, 1.0 - float(windows.mean()))) if len(windows) else 0.0

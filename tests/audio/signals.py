@@ -49,6 +49,35 @@ def talk_with_pauses() -> Pcm:
     return np.concatenate(pieces)
 
 
+def talk_with_a_quiet_talker() -> Pcm:
+    """Sentences with pauses of 1.5 s, every other one at -35 dB, in faint noise; 63 s."""
+    voice, quiet = speech(), 10 ** (-35 / 20)
+    pieces = []
+    for index, start in enumerate(np.arange(0, len(voice) - 3 * SAMPLE_RATE, 3 * SAMPLE_RATE).tolist() * 2):
+        sentence = voice[start : start + 3 * SAMPLE_RATE]
+        pieces += [(sentence * (quiet if index % 2 else 1)).astype(np.int16), silence(1.5)]
+    talk = np.concatenate(pieces)
+    return talk + noise(len(talk) / SAMPLE_RATE, 3)
+
+
+def melody(seconds: float) -> Pcm:
+    """Plucked notes with their overtones, four a second."""
+    times, random = np.arange(SAMPLE_RATE // 4) / SAMPLE_RATE, np.random.default_rng(5)
+    notes = [220 * 2 ** (step / 12) for step in random.choice([0, 2, 4, 5, 7, 9, 11], round(4 * seconds))]
+    partials = [sum(np.sin(2 * np.pi * note * k * times) / k for k in range(1, 9)) for note in notes]
+    notes_in_turn: Pcm = (6000 * np.exp(-times / 0.3) * np.array(partials)).astype(np.int16).ravel()
+    return notes_in_turn
+
+
+def applause(seconds: float) -> Pcm:
+    """Sixty claps a second, each a burst of noise that is gone after 10 ms."""
+    random, total = np.random.default_rng(6), round(seconds * SAMPLE_RATE)
+    claps = np.zeros(total)
+    claps[random.integers(0, total, round(60 * seconds))] = random.uniform(0.2, 1, round(60 * seconds))
+    burst = random.standard_normal(SAMPLE_RATE // 30) * np.exp(-np.arange(SAMPLE_RATE // 30) / (0.006 * SAMPLE_RATE))
+    return (8000 * np.convolve(claps, burst)[:total]).clip(-32768, 32767).astype(np.int16)
+
+
 def in_blocks(signal: Pcm, cuts: list[int]) -> list[Pcm]:
     """Split at the given places, counted round and round; blocks may be empty."""
     edges = [0, *sorted(cut % (len(signal) + 1) for cut in cuts), len(signal)]
@@ -59,6 +88,7 @@ SIGNALS = {
     "speech": speech(),
     "speech in noise": noisy_speech(),
     "talk with pauses": talk_with_pauses(),
+    "talk with a quiet talker": talk_with_a_quiet_talker(),
     "noise": noise(7),
     "tone": tone(5),
     "silence": silence(4),
@@ -67,4 +97,15 @@ SIGNALS = {
     "one window": speech()[8000:8512],
     "one sample": noise(1)[:1],
     "empty": silence(0),
+}
+
+WITHOUT_SPEECH = {
+    "silence": silence(26),
+    "noise": noise(26),
+    "faint noise": noise(26, 5),
+    "hum": tone(26, 50),
+    "tone": tone(26),
+    "melody": melody(26),
+    "quiet melody": (melody(26) * 0.05).astype(np.int16),
+    "applause": applause(26),
 }

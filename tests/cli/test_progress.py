@@ -36,6 +36,6 @@ def test_what_a_recording_lacks_is_told_beside_its_name_in_one_line(
     report = Report(len(items))
     with report:
         sink = StdoutSink("text", RenderOptions(), nullcontext)
-        asyncio.run(run_batch(items, WarningTranscriber(), sink, report))
+        asyncio.run(run_batch(list(enumerate(items)), WarningTranscriber(), sink, report))
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert warnings == ["warning: cut.mp3: Its end is missing. So is its middle."]

@@ -7,8 +7,8 @@ from itertools import accumulate
 import numpy as np
 from hypothesis import strategies as st
 
+from asr_core.text import words
 from asr_core.text.cues import CueLayout
-from asr_core.text.words import segments
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Segment, Span, Token, Transcript
 
 HOURS = 3600 * SAMPLE_RATE
@@ -29,6 +29,11 @@ def chunk_at(start: int, length: int, speech: float | list[float] = 1.0) -> Chun
     windows = -(-length // VAD_WINDOW)
     probabilities = np.broadcast_to(np.asarray(speech, np.float32), (windows,))
     return Chunk(0, Span(start, start + length), np.zeros(length, np.int16), probabilities)
+
+
+def segments(chunk: Chunk, hypothesis: Hypothesis, first_index: int) -> list[Segment]:
+    """All that was heard in a chunk, as if it were alone."""
+    return words.segments(chunk, words.spoken_words(hypothesis, chunk.heard), first_index)
 
 
 @st.composite

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asr_core.text.words import MIN_LOG_PROB, segments, sentence_ends
+from asr_core.text.words import MIN_LOG_PROB, sentence_ends
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Segment, Token, Word
-from tests.text.strategies import absurd_hypotheses, chunk_at, chunks, plausible_hypotheses
+from tests.text.strategies import absurd_hypotheses, chunk_at, chunks, plausible_hypotheses, segments
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden_words.json").read_text("utf-8"))
 GOLDEN_SAMPLES = 180_640

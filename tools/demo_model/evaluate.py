@@ -18,6 +18,7 @@ from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.text.writer import Writer
 from asr_core.types import INT16_SCALE, Pcm, VadOptions
 from tools.demo_model.recordings import HELD_OUT_SEED, Recording, held_out, long_recording, noisy, speak, trained_labels
 from tools.demo_model.scoring import Score, score, total
@@ -47,12 +48,15 @@ def hear(recognizer: Recognizer, recordings: list[Recording]) -> list[str]:
 
 
 def hear_long(recognizer: Recognizer, network: SileroNetwork, pcm: Pcm) -> list[str]:
-    """The text of each chunk that the server would cut."""
+    """The texts of the segments that the server would write."""
     segmenter = Segmenter(network, ChunkPolicy(), VadOptions())
     blocks = [pcm[start : start + BLOCK] for start in range(0, len(pcm), BLOCK)]
     chunks = [chunk for block in blocks for chunk in segmenter.push(block)] + segmenter.flush()
-    waves = [torch.from_numpy(chunk.pcm.astype(np.float32) / INT16_SCALE) for chunk in chunks]
-    return [hypothesis.text for wave in waves for hypothesis in recognizer.recognize([wave])]
+    writer, texts = Writer(), list[str]()
+    for chunk in chunks:
+        (hypothesis,) = recognizer.recognize([torch.from_numpy(chunk.pcm.astype(np.float32) / INT16_SCALE)])
+        texts += [segment.text for segment in writer.write(chunk, hypothesis)]
+    return texts
 
 
 def sets(known: set[str], count: int, with_rare: bool) -> Iterator[tuple[str, str, list[Recording]]]:

@@ -12,9 +12,9 @@ import binascii
 import struct
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
@@ -51,6 +51,8 @@ class Query(BaseModel):
     output: Literal["txt", "vtt", "srt", "tsv", "json"] = "txt"
     encode: bool = True
     word_timestamps: bool = False
+    audio_track: Annotated[int, Field(ge=0)] | None = None
+    """Ours: which of several sound tracks to hear."""
 
     @property
     def prefix(self) -> bytes:
@@ -71,7 +73,7 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     query = parse_query(parameters)
 
     async def work(upload: Upload, send: Send) -> Response:
-        async with backend.job(upload.path, JobOptions(backend.settings.vad)) as job:
+        async with backend.job(upload.path, JobOptions(backend.settings.vad, audio_track=query.audio_track)) as job:
             transcript = await job.transcript()
         return await backend.render(job, partial(_rendered, transcript, query))
 

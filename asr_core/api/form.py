@@ -56,6 +56,7 @@ class TranscriptionForm(BaseModel):
     timestamp_granularities: frozenset[Literal["word", "segment"]] = frozenset({"segment"})
     include: frozenset[Literal["logprobs"]] = frozenset()
     chunking_strategy: ServerVad | None = None
+    audio_track: Annotated[int, Field(ge=0)] | None = None
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
@@ -90,6 +91,7 @@ class TranscriptionForm(BaseModel):
         return JobOptions(
             self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
             keep_tokens="logprobs" in self.include,
+            audio_track=self.audio_track,
         )
 
 

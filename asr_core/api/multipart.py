@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import PurePath
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,6 +18,19 @@ MAX_PARTS = 256
 MAX_FIELD_BYTES = 16 * 1024
 """Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
 
+TYPE_SUFFIXES = {
+    b"audio/aac": ".aac",
+    b"audio/aacp": ".aac",
+    b"audio/x-aac": ".aac",
+    b"audio/gsm": ".gsm",
+    b"audio/x-gsm": ".gsm",
+    b"audio/g722": ".g722",
+    b"audio/g729": ".g729",
+}
+"""Of the types whose files do not always begin with what tells their format."""
+
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+
 _HOW = "Send multipart/form-data with the recording as the part named `{}`."
 
 
@@ -24,6 +39,8 @@ class FormDecoder:
 
     def __init__(self, boundary: bytes, wanted: Callable[[str], bool], file_field: str = FILE_FIELD) -> None:
         self.file_data = bytearray()
+        self.suffix = ""
+        """What the file's name or content type says of its format, as a name's ending: `.aac`."""
         self._file_field = file_field
         self._how = _HOW.format(file_field)
         self._wanted = wanted
@@ -94,6 +111,7 @@ class FormDecoder:
         is_file = b"filename" in options or b"content-type" in self._headers
         if self._name == self._file_field:
             self._open_file(is_file)
+            self.suffix = suffix_of(options.get(b"filename", b""), self._headers.get(b"content-type", b""))
         elif b"filename" in options:
             raise BadRequest(f"No file is expected in this field. {self._how}", self._name)
         else:
@@ -125,6 +143,14 @@ class FormDecoder:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def suffix_of(filename: bytes, content_type: bytes) -> str:
+    """How the name of such a file ends, as far as that may be used in a name of ours; empty if it tells nothing."""
+    suffix = PurePath(filename.decode("utf-8", "replace")).suffix.lower()
+    if _SUFFIX.fullmatch(suffix):
+        return suffix
+    return TYPE_SUFFIXES.get(content_type.partition(b";")[0].strip().lower(), "")
 
 
 def boundary_of(content_type: str, file_field: str) -> bytes:

@@ -53,7 +53,8 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
                 backend.metrics.first_delta_seconds.observe(perf_counter() - started)
             segments.append(segment)
             yield _line({"type": "segment", **segment_with_words(segment)})
-    transcript, options = Transcript(tuple(segments), job.duration_s), RenderOptions(segment_timestamps=False)
+    transcript = Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track)
+    options = RenderOptions(segment_timestamps=False)
     whole = await backend.render(job, partial(verbose_transcription, transcript, options))
     yield _line({"type": "done", **whole})
 

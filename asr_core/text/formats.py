@@ -91,6 +91,7 @@ def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dic
         "task": "transcribe",
         "language": LANGUAGE,
         "duration": _seconds(transcript.duration_s),
+        **({} if transcript.audio_track is None else {"audio_track": transcript.audio_track}),
         "text": transcript.text,
     }
     if options.segment_timestamps:

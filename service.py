@@ -53,10 +53,6 @@ IMAGE_PYTHON = "3.12"
 image = (
     # Not a distribution that BentoML knows: into those it installs a compiler and git, which nothing here needs.
     bentoml.images.Image(base_image=f"python:{IMAGE_PYTHON}-slim", python_version=IMAGE_PYTHON, distro="debian-slim")
-    .run(
-        "apt-get update && apt-get install -y --no-install-recommends ffmpeg"
-        " && apt-get clean && rm -rf /var/lib/apt/lists/*"
-    )
     # Volumes mounted here belong to the image's user.
     .run("install -d -o $BENTO_USER -g $BENTO_USER /data/models /data/uploads")
     # The requirements are complete; what the packages ask for would add onnx.

@@ -8,7 +8,7 @@ the server's owner has to put something there.
     │   └── UnknownModel
     ├── UploadTooLarge, UploadStalled, Unauthorized, NotFound
     ├── Busy                        the same request may be answered later
-    │   ├── QueueFull
+    │   ├── QueueFull, DecoderFailed
     │   └── ModelNotReady
     │       └── ServerStopping
     ├── StorageFull, TaskLost, FfmpegMissing, ConfigurationError
@@ -87,6 +87,10 @@ class QueueFull(Busy):
         super().__init__(f"The server has {n_open} recordings in hand and takes no more. Try again later.")
 
 
+class DecoderFailed(Busy):
+    """ffmpeg was killed, hung, or was refused what it needs: no verdict on the recording."""
+
+
 class ModelNotReady(Busy):
     """The model is still being downloaded or loaded."""
 
@@ -99,7 +103,7 @@ class ServerStopping(ModelNotReady):
 
 
 class FfmpegMissing(AsrError):
-    """ffmpeg or ffprobe is not on PATH."""
+    """There is no ffmpeg."""
 
 
 class ConfigurationError(AsrError):

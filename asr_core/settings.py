@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     vad_strict_limit: Seconds = Field(30.0, description="no chunk is longer than this, s")
     vad_new_chunk_threshold: float = Field(0.2, ge=0, allow_inf_nan=False, description="what counts as a pause, s")
 
+    ffmpeg: str = Field("", description="program to decode with; empty: the bundled one, else the one on PATH")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
     log_json: bool = Field(False, description="one JSON object a line instead of text")
     host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104 - a server for the local network

@@ -84,6 +84,8 @@ class JobOptions:
     vad: VadOptions = field(default_factory=VadOptions)
     keep_tokens: bool = False
     """Whether segments come with their tokens: most of what a long transcript takes of memory."""
+    audio_track: int | None = None
+    """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +176,8 @@ class Transcript:
     duration_s: float
     warnings: tuple[str, ...] = ()
     """What its reader should know, in sentences: what the recording lacks, what of the request had no effect."""
+    audio_track: int | None = None
+    """Which of the recording's sound tracks was heard, from 0; None if it has only one."""
 
     @property
     def text(self) -> str:

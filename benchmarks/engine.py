@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from asr_core.audio.chunking import ChunkPolicy
-from asr_core.audio.decode import BLOCK_SAMPLES
+from asr_core.audio.downmix import WINDOW
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.cli import sample
@@ -132,8 +132,8 @@ def vad_share(recognizer: Recognizer, budget_s: float) -> list[Finding]:
 
     def segment() -> None:
         segmenter = Segmenter(network, policy, VadOptions())
-        for start in range(0, len(pcm), BLOCK_SAMPLES):
-            segmenter.push(pcm[start : start + BLOCK_SAMPLES])
+        for start in range(0, len(pcm), WINDOW):
+            segmenter.push(pcm[start : start + WINDOW])
         segmenter.flush()
 
     times = in_turns({"vad": segment, "model": partial(recognizer.recognize, [_chunk()])}, budget_s)

@@ -17,18 +17,6 @@ quietly() { "$@" >"$scratch/log" 2>&1 || { tail -n 30 "$scratch/log" >&2; die "f
 
 pip_install() { quietly .venv/bin/python -m pip install "$@"; }
 
-need_ffmpeg() {
-    command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null && return
-    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-        say "installing ffmpeg with apt-get"
-        export DEBIAN_FRONTEND=noninteractive
-        quietly apt-get update
-        quietly apt-get install --yes --no-install-recommends ffmpeg
-    else
-        die "ffmpeg is missing. Debian, Ubuntu: sudo apt install ffmpeg. Fedora: sudo dnf install ffmpeg-free. macOS: brew install ffmpeg"
-    fi
-}
-
 need_venv_with_pip() {
     .venv/bin/python -m pip --version >/dev/null 2>&1 && return
     local python
@@ -84,7 +72,6 @@ PYTHON
 }
 
 main() {
-    need_ffmpeg
     local stamp wanted
     stamp=".venv/.ready$(printf '%s' "$@")"
     wanted=$(cat uv.lock pyproject.toml tools/setup.sh tools/pins.py | cksum)

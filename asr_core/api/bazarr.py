@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
@@ -54,6 +54,8 @@ class Query(BaseModel):
     word_timestamps: bool = False
     max_line_width: LineWidth = LINE_WIDTH
     max_line_count: LineCount = LINE_COUNT
+    audio_track: Annotated[int, Field(ge=0)] | None = None
+    """Ours: which of several sound tracks to hear."""
 
     @field_validator("language")
     @classmethod
@@ -81,7 +83,7 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     query = parse_query(parameters)
 
     async def work(upload: Upload, send: Send) -> Response:
-        async with backend.job(upload.path, JobOptions(backend.settings.vad)) as job:
+        async with backend.job(upload.path, JobOptions(backend.settings.vad, audio_track=query.audio_track)) as job:
             transcript = await job.transcript()
         return await backend.render(job, partial(_rendered, transcript, query))
 

@@ -84,6 +84,7 @@ class TranscriptionForm(BaseModel):
     prompt: str = ""
     keywords: tuple[str, ...] = ()
     known_speaker_names: tuple[str, ...] = ()
+    audio_track: Annotated[int, Field(ge=0)] | None = None
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
@@ -138,6 +139,7 @@ class TranscriptionForm(BaseModel):
         return JobOptions(
             self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
             keep_tokens="logprobs" in self.include,
+            audio_track=self.audio_track,
         )
 
 

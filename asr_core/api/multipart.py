@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum, auto
+from pathlib import PurePath
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -21,6 +22,19 @@ MAX_PREAMBLE_BYTES = 16 * 1024
 """Before the first boundary: nothing of it means anything."""
 
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
+
+TYPE_SUFFIXES = {
+    b"audio/aac": ".aac",
+    b"audio/aacp": ".aac",
+    b"audio/x-aac": ".aac",
+    b"audio/gsm": ".gsm",
+    b"audio/x-gsm": ".gsm",
+    b"audio/g722": ".g722",
+    b"audio/g729": ".g729",
+}
+"""Of the types whose files do not always begin with what tells their format."""
+
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 _HOW = "Send multipart/form-data with the recording as the part named `{}`."
 
@@ -40,6 +54,8 @@ class FormDecoder:
 
     def __init__(self, boundary: bytes, wanted: Callable[[str], Keep], file_field: str = FILE_FIELD) -> None:
         self.file_data = bytearray()
+        self.suffix = ""
+        """What the file's name or content type says of its format, as a name's ending: `.aac`."""
         self._file_field = file_field
         self._how = _HOW.format(file_field)
         self._wanted = wanted
@@ -129,6 +145,7 @@ class FormDecoder:
         has_filename = b"filename" in options or bool(_EXTENDED_FILENAME.search(disposition))
         if self._name == self._file_field:
             self._open_file(is_file=has_filename or b"content-type" in self._headers)
+            self.suffix = suffix_of(options.get(b"filename", b""), self._headers.get(b"content-type", b""))
         elif has_filename:
             raise BadRequest(f"No file is expected in this field. {self._how}", self._name)
         else:
@@ -165,6 +182,14 @@ class FormDecoder:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def suffix_of(filename: bytes, content_type: bytes) -> str:
+    """How the name of such a file ends, as far as that may be used in a name of ours; empty if it tells nothing."""
+    suffix = PurePath(filename.decode("utf-8", "replace")).suffix.lower()
+    if _SUFFIX.fullmatch(suffix):
+        return suffix
+    return TYPE_SUFFIXES.get(content_type.partition(b";")[0].strip().lower(), "")
 
 
 def boundary_of(content_type: str, file_field: str) -> bytes:

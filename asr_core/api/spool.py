@@ -40,19 +40,29 @@ class Spool:
 
     @asynccontextmanager
     async def file(self) -> AsyncIterator[BinaryIO]:
-        """A file that is gone when the block is left. Raises QueueFull where one more would be too many."""
+        """A file that is gone when the block is left, also if its name was made longer meanwhile.
+
+        Raises QueueFull where one more would be too many.
+        """
         if self._n_files >= self._max_files:
             raise QueueFull(self._max_files)
         self._n_files += 1
         try:
-            file = NamedTemporaryFile(dir=self._folder.name)  # noqa: SIM115 - closed below, in a thread
+            file = NamedTemporaryFile(dir=self._folder.name, delete=False)  # noqa: SIM115 - removed below, in a thread
             try:
                 yield cast("BinaryIO", file)
             finally:
                 # Freeing the blocks of a large file takes a file system a while.
-                await run_in_threadpool(file.close)
+                await run_in_threadpool(_remove, cast("BinaryIO", file))
         finally:
             self._n_files -= 1
+
+
+def _remove(file: BinaryIO) -> None:
+    file.close()
+    named = Path(file.name)
+    for path in named.parent.glob(f"{named.name}*"):
+        path.unlink()
 
 
 @contextmanager

@@ -64,7 +64,9 @@ async def receive_upload(
                 await run_in_threadpool(_write, file, decoder.take_file_data())
         fields = decoder.finish()
         await run_in_threadpool(_write, file, decoder.take_file_data())
-        yield Upload(Path(file.name), fields)
+        # Some formats are known by nothing else than what their files' names end in.
+        path = await run_in_threadpool(Path(file.name).rename, file.name + decoder.suffix)
+        yield Upload(path, fields)
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

@@ -1,155 +1,208 @@
-"""Any media file → blocks of 16 kHz mono samples, through ffprobe and ffmpeg from PATH unless it holds just these.
+"""Any media file → blocks of 16 kHz mono samples, through ffmpeg unless it holds just these.
 
 Recordings come from strangers. So no protocol but `file` is allowed, and no demuxer that opens anything but the file
-it is given (playlists, image sequences, devices); threads and allocations are bounded, and so is the sound decoded.
+it is given; threads, allocations and patience are bounded, and so is the sound decoded.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-import math
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import numpy as np
-
-from asr_core.audio.ffmpeg import Tool, input_options, started
-from asr_core.audio.wav import SAMPLE_BYTES, plain_samples, read_blocks
+from asr_core.audio.downmix import WINDOW, Downmixer, Sound
+from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
+from asr_core.audio.header import Track
+from asr_core.audio.length import is_longer
+from asr_core.audio.source import FfmpegSource, decoding
+from asr_core.audio.tracks import listening_order
+from asr_core.audio.wav import SAMPLE_BYTES, WavSource, plain_samples
 from asr_core.errors import AudioTooLong, BadAudio
 from asr_core.types import SAMPLE_RATE, Pcm
 
 log = logging.getLogger(__name__)
 
-BLOCK_SAMPLES = 10 * SAMPLE_RATE
-
-FILTERS = f"aformat=s16:{SAMPLE_RATE}:mono,aresample=async=1:first_pts=0"
-"""What we want, with silence where the recording's clock says that there is no sound; a gap then costs little."""
-
-GUESSED = b"Estimating duration from bitrate"
-"""ffprobe's warning that a header does not tell the length. The first frames may be silence, and the guess absurd."""
-SPLICED = frozenset({"mpeg", "mpegts"})
-"""Broadcast formats, whose clock may jump within a file: their length is not what lies between its ends."""
-
-PROBED_FROM = 2**20
-"""Bytes from which a header is first asked for the length: to start ffprobe takes as long as to decode less."""
+COUNTED_AFTER = 600 * SAMPLE_RATE
+"""Samples after which a recording whose header tells no length is counted: it may have hours in kilobytes."""
 
 
-async def probe(path: Path) -> float | None:
-    """Read from its header how long a recording's first audio stream is, in seconds; None if it does not tell.
+class Source(Protocol):
+    @property
+    def warnings(self) -> Sequence[str]: ...
 
-    Raises:
-        BadAudio: the file is empty, not a recording, or has no sound.
-        FfmpegMissing: there is no ffprobe.
-    """
-    _size_of(path)
-    entries = ("-select_streams", "a:0", "-show_entries", "stream=codec_type,duration:format=format_name,duration")
-    async with started("ffprobe", "-v", "warning", *input_options(path), *entries, "-of", "json") as tool:
-        report = await tool.stdout.read()
-        if await tool.wait() != 0:
-            raise BadAudio(f"The file is not a recording that can be decoded: {tool.complaint(path)}")
-    found = json.loads(report)
-    if not found.get("streams"):
-        raise BadAudio("The file has no audio stream.")
-    if tool.said(GUESSED) or found["format"].get("format_name") in SPLICED:
-        return None
-    return _duration(found["streams"][0], found["format"])
+    async def read(self) -> Sound:
+        """The next `WINDOW` samples; fewer at the end."""
 
 
-@asynccontextmanager
-async def decode(
-    path: Path, *, block_samples: int = BLOCK_SAMPLES, max_seconds: float
-) -> AsyncIterator[AsyncIterator[Pcm]]:
-    """Decode a recording within a scope: `async with decode(...) as blocks: async for block in blocks: ...`.
+class Recording(AsyncIterator[Pcm]):
+    """A recording's sound, in blocks."""
 
-    Blocks are read-only int16 arrays of `block_samples`, the last one shorter but never empty. ffmpeg decodes no
-    further ahead than a pipe and a buffer hold, and is killed and reaped when the scope is left, however it is left;
-    the task that holds the scope is the one to iterate. What is damaged or broken off gives the sound that it still
-    has, and a warning in the log.
-
-    Raises:
-        BadAudio: as `probe`, or nothing could be decoded; before the first block.
-        AudioTooLong: it is longer than `max_seconds`; by a large file's header at once, else when decoding gets there.
-        FfmpegMissing: there is no ffmpeg or ffprobe.
-        AsrError: ffmpeg was killed.
-        ServerStopping: ffmpeg was asked to end.
-    """
-    size = _size_of(path)
-    if samples := plain_samples(path):
-        if len(samples) > max_seconds * SAMPLE_RATE * SAMPLE_BYTES:
-            raise _too_long(max_seconds)
-        async with aclosing(read_blocks(path, samples, block_samples)) as blocks:
-            yield blocks
-        return
-    if size >= PROBED_FROM:
-        duration = await probe(path)
-        if duration is not None and duration > max_seconds:
-            raise _too_long(max_seconds)
-    before = ("-v", "error", "-nostdin", "-vn", "-sn", "-dn")
-    after = ("-filter_threads", "1", "-map", "0:a:0", "-af", FILTERS, "-f", "s16le", "pipe:1")
-    async with started("ffmpeg", *before, *input_options(path), *after) as tool:
-        yield _Blocks(tool, path, block_samples, max_seconds)
-
-
-class _Blocks(AsyncIterator[Pcm]):
-    """What ffmpeg writes, in blocks."""
-
-    def __init__(self, tool: Tool, path: Path, block_samples: int, max_seconds: float) -> None:
-        self._tool = tool
-        self._path = path
-        self._block_samples = block_samples
+    def __init__(
+        self,
+        source: Source,
+        max_seconds: float,
+        audio_track: int | None = None,
+        is_too_long: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        self.audio_track = audio_track
+        """Which of several sound tracks it is, counted from 0; None if there is only this one."""
+        self._source = source
         self._max_seconds = max_seconds
+        self._is_too_long = is_too_long
+        self._leveller = Downmixer()
         self._n_samples = 0
         self._ended = False
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the recording lacks, in sentences; complete after the last block."""
+        return self._source.warnings
 
     async def __anext__(self) -> Pcm:
         if self._ended:
             raise StopAsyncIteration
-        block = np.frombuffer(await self._read(), dtype="<i2")
-        self._n_samples += len(block)
-        if self._n_samples > self._max_seconds * SAMPLE_RATE:
-            raise _too_long(self._max_seconds)
-        if self._ended:
-            await self._judge_end()
-        if not len(block):
+        sound = await self._source.read()
+        self._ended = len(sound) < WINDOW
+        if not len(sound):
             raise StopAsyncIteration
-        return block
+        self._n_samples += len(sound)
+        if self._n_samples > self._max_seconds * SAMPLE_RATE or await self._proves_too_long():
+            raise too_long(self._max_seconds)
+        return self._leveller.push(sound)
 
-    async def _read(self) -> bytes:
-        try:
-            return await self._tool.stdout.readexactly(self._block_samples * SAMPLE_BYTES)
-        except asyncio.IncompleteReadError as rest:
-            self._ended = True
-            return rest.partial[: len(rest.partial) // SAMPLE_BYTES * SAMPLE_BYTES]
-
-    async def _judge_end(self) -> None:
-        await self._tool.wait()
-        complaint = self._tool.complaint(self._path)
-        if not self._n_samples:
-            await probe(self._path)  # knows better what is wrong, if it finds anything
-            raise BadAudio(f"The recording cannot be decoded: {complaint or 'there is no sound in it'}")
-        if complaint:
-            log.warning("damaged recording, %.1f s of it decoded: %s", self._n_samples / SAMPLE_RATE, complaint)
+    async def _proves_too_long(self) -> bool:
+        if self._is_too_long is None or self._n_samples < COUNTED_AFTER:
+            return False
+        counting, self._is_too_long = self._is_too_long(), None
+        return await counting
 
 
-def _size_of(path: Path) -> int:
-    """Bytes; BadAudio if there are none."""
-    size = path.stat().st_size
-    if size == 0:
+async def probe(path: Path, ffmpeg: str = "") -> float | None:
+    """Read from its header how long a recording is, in seconds; None if it does not tell.
+
+    Raises:
+        BadAudio: the file is empty, not a recording, or has no sound.
+        FfmpegMissing: there is no ffmpeg.
+    """
+    _require_content(path)
+    async with started(find_ffmpeg(ffmpeg), *input_options(path), patience_s=PATIENCE_S) as tool:
+        header = await tool.header()
+        if not header.tracks:
+            raise await _no_recording(tool, path)
+        return header.claimed_s
+
+
+@asynccontextmanager
+async def decode(
+    path: Path,
+    *,
+    max_seconds: float,
+    audio_track: int | None = None,
+    ffmpeg: str = "",
+    patience_s: float = PATIENCE_S,
+) -> AsyncIterator[Recording]:
+    """Decode a recording within a scope: `async with decode(...) as blocks: async for block in blocks: ...`.
+
+    Blocks are int16 arrays of `levels.WINDOW` samples, the last one shorter but never empty. `audio_track`, from 0, is
+    the sound track to hear; None leaves the choice. `ffmpeg` is as in `find_ffmpeg`, and may take `patience_s` for
+    each piece of its output. It decodes no further ahead than pipes and buffers hold, and is killed and reaped when
+    the scope is left, however it is left; the task that holds the scope is the one to iterate. What is damaged or
+    broken off gives the sound that it still has, and a warning.
+
+    Raises:
+        BadAudio: as `probe`, or nothing could be decoded; before the first block.
+        BadRequest: there is no such track; before the first block.
+        AudioTooLong: there are more than `max_seconds` in it: before the first block where the header says so and the
+            file is not too small for it, else when decoding gets there.
+        FfmpegMissing: there is no ffmpeg.
+        DecoderFailed: ffmpeg was killed, hung, or was refused what it needs.
+        ServerStopping: ffmpeg was asked to end.
+    """
+    _require_content(path)
+    async with AsyncExitStack() as scope:
+        if not audio_track and (samples := plain_samples(path)):
+            if len(samples) > max_seconds * SAMPLE_RATE * SAMPLE_BYTES:
+                raise too_long(max_seconds)
+            yield Recording(WavSource(scope.enter_context(path.open("rb")), samples), max_seconds)
+        else:
+            decoder = _Decoder(path, find_ffmpeg(ffmpeg), max_seconds, patience_s)
+            yield await decoder.open(scope, audio_track)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoder:
+    """What it takes to decode `path`."""
+
+    path: Path
+    program: str
+    max_seconds: float
+    patience_s: float
+
+    async def open(self, scope: AsyncExitStack, wanted: int | None) -> Recording:
+        """Start ffmpeg, in the hope that the recording has one track of one channel; again if it has not."""
+        guess = wanted or 0
+        tool = await scope.enter_async_context(self._started(guess, mono=True))
+        header = await tool.header()
+        if not header.tracks:
+            raise await _no_recording(tool, self.path)
+        order = listening_order(header.tracks, wanted)
+
+        async def is_too_long() -> bool:
+            return await is_longer(self.program, self.path, order[0], self.max_seconds, self.patience_s)
+
+        claimed = header.claimed_s
+        if claimed and claimed > self.max_seconds and await is_too_long():
+            raise too_long(self.max_seconds)
+        if order == [guess] and header.tracks[guess].mono:
+            source, track = FfmpegSource(tool, self.path, mono=True, max_seconds=self.max_seconds), guess
+        else:
+            await tool.stop()
+            source, track = await self._first_audible(scope, header.tracks, order)
+        several = len(header.tracks) > 1
+        return Recording(source, self.max_seconds, track if several else None, None if claimed else is_too_long)
+
+    async def _first_audible(
+        self, scope: AsyncExitStack, tracks: Sequence[Track], order: Sequence[int]
+    ) -> tuple[FfmpegSource, int]:
+        """The first track that can be decoded and is not silent; the first that can be decoded, if all are."""
+        silent: list[int] = []
+        for track in order if len(order) > 1 else ():
+            async with AsyncExitStack() as attempt:
+                source = await self._source(attempt, track, tracks[track])
+                try:
+                    if await source.find_sound():
+                        scope.push_async_callback(attempt.pop_all().aclose)
+                        return source, track
+                    silent.append(track)
+                except BadAudio as error:
+                    log.info("sound track %d is passed over: %s", track, error)
+        track = (silent or order)[0]
+        return await self._source(scope, track, tracks[track]), track
+
+    async def _source(self, scope: AsyncExitStack, track: int, described: Track) -> FfmpegSource:
+        tool = await scope.enter_async_context(self._started(track, mono=described.mono))
+        await tool.header()
+        return FfmpegSource(tool, self.path, mono=described.mono, max_seconds=self.max_seconds)
+
+    def _started(self, track: int, *, mono: bool) -> AbstractAsyncContextManager[Tool]:
+        return started(self.program, *decoding(self.path, track, mono=mono), patience_s=self.patience_s)
+
+
+async def _no_recording(tool: Tool, path: Path) -> BadAudio:
+    """What is wrong with a file in which ffmpeg finds no sound."""
+    await tool.wait()
+    if tool.said.format_name:
+        return BadAudio("The file has no audio stream.")
+    return BadAudio(f"The file is not a recording that can be decoded: {tool.said.complaint(path)}")
+
+
+def _require_content(path: Path) -> None:
+    if path.stat().st_size == 0:
         raise BadAudio("The file is empty.")
-    return size
 
 
-def _duration(stream: dict[str, Any], container: dict[str, Any]) -> float | None:
-    try:
-        seconds = float(stream.get("duration") or container["duration"])
-    except (KeyError, ValueError):
-        return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
-
-
-def _too_long(max_seconds: float) -> AudioTooLong:
+def too_long(max_seconds: float) -> AudioTooLong:
     return AudioTooLong(f"The recording is longer than {max_seconds:g} seconds, which is the most this server accepts.")

@@ -1,24 +1,23 @@
-"""ffmpeg and ffprobe as processes: what they may open and take, what they say, and how they end."""
+"""ffmpeg as a process: where it is found, what it may open and take, what it says, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import resource
+import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
-from asr_core.errors import AsrError, FfmpegMissing, ServerStopping
+from asr_core.audio.demuxers import DEMUXERS
+from asr_core.audio.header import Header
+from asr_core.errors import DecoderFailed, FfmpegMissing, ServerStopping
 
-DEMUXERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,gxf,iff,ilbc,ircam,ivr,loas,"
-    "matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,nuv,ogg,oma,pvf,qcp,rm,shn,smjpeg,sox,tak,truehd,"
-    "tta,voc,vqf,w64,wav,wsd,wtv,wv,xwma"
-)
-"""Formats of sound and video that hold their own data. A name that this ffmpeg does not know does no harm."""
+T = TypeVar("T")
 
 MAX_ALLOCATION = 512 << 20
 """Bytes in one piece: enough for the index of a day of video, not for a cover picture of gigapixels."""
@@ -26,76 +25,121 @@ MAX_ALLOCATION = 512 << 20
 MAX_MEMORY = 1 << 30
 """Bytes of address space for ffmpeg, on Linux: a header of kilobytes may claim an index of gigabytes."""
 
+MAX_TAG = 32 << 20
+"""Bytes that are looked at to recognise a format: there may be a cover picture in front of the sound."""
+
+PATIENCE_S = 120.0
+"""How long ffmpeg may take for the next of its output."""
+
 TOLD_TO_END = 255
 """ffmpeg's exit status after SIGTERM: it ends in good order then, as if the recording had ended there."""
 
-STDERR_TAIL = 4096
-"""Bytes of ffmpeg's messages that are kept: the last ones say why it stopped."""
+LINE_LIMIT = 1 << 16
+"""Bytes of one of ffmpeg's messages; of a longer one the rest is lost."""
+
+
+def find_ffmpeg(configured: str = "") -> str:
+    """The program: the configured one, else the imageio-ffmpeg package's, else the one on PATH.
+
+    The package's is one static file, which starts in a quarter of the time that a distribution's takes, and the same
+    version everywhere. The package itself is not imported, only looked into. Raises FfmpegMissing.
+    """
+    if configured:
+        return configured
+    package = find_spec("imageio_ffmpeg")
+    for folder in package.submodule_search_locations or () if package else ():
+        for program in Path(folder, "binaries").glob("ffmpeg-*"):
+            if os.access(program, os.X_OK):
+                return str(program)
+    if on_path := shutil.which("ffmpeg"):
+        return on_path
+    raise FfmpegMissing("There is no ffmpeg: pip install imageio-ffmpeg, or set FFMPEG to the path of one.")
 
 
 def input_options(path: Path) -> tuple[str, ...]:
     """Read `path` and nothing else; behind `file:`, an absolute path is neither an option nor a protocol."""
     return (
-        *("-hide_banner", "-max_alloc", str(MAX_ALLOCATION), "-threads", "1"),
-        *("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS),
+        *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
+        *("-max_alloc", str(MAX_ALLOCATION), "-threads", "1", "-formatprobesize", str(MAX_TAG)),
+        *("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-vn", "-sn", "-dn"),
         *("-i", f"file:{path.absolute()}"),
     )
 
 
 class Tool:
-    """A running ffmpeg or ffprobe."""
+    """A running ffmpeg."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, patience_s: float) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
-        self.stdout = process.stdout
+        self.said = Header()
+        """What it has said so far."""
+        self._stdout = process.stdout
         self._process = process
-        self._messages = bytearray()
+        self._patience_s = patience_s
+        self._described = asyncio.Event()
         self._listener = asyncio.create_task(self._listen(process.stderr))
+
+    async def read(self, n_bytes: int = 1 << 18) -> bytes:
+        """The next of its output, nothing at its end. Raises DecoderFailed if it does not come."""
+        return await self._patiently(self._stdout.read(n_bytes))
+
+    async def header(self) -> Header:
+        """What it has said by the time that it begins to decode, or ends. Raises DecoderFailed if it does neither."""
+        await self._patiently(self._described.wait())
+        return self.said
 
     async def wait(self) -> int:
         """Wait until it ends, once its output has been read; give the exit status.
 
         Raises:
-            AsrError: it was killed, which is no verdict on the recording.
+            DecoderFailed: it was killed, or did not get what it needs, which is no verdict on the recording.
             ServerStopping: it was asked to end, as supervisors ask all processes of a server that stops.
         """
-        await self._listener
-        status = await self._process.wait()
+        await self._patiently(asyncio.shield(self._listener))
+        status = await self._patiently(self._process.wait())
         if status == TOLD_TO_END:
             raise ServerStopping()
         if status < 0:
-            raise AsrError(f"Decoding broke off: ffmpeg was ended by signal {-status}.")
+            raise DecoderFailed(f"Decoding broke off: ffmpeg was ended by signal {-status}.")
+        if self.said.no_resources:
+            raise DecoderFailed(
+                f"Decoding broke off: ffmpeg needs more memory than it may have, {MAX_MEMORY >> 20} MiB."
+            )
         return status
 
     async def stop(self) -> None:
         """Kill it if it still runs, and leave nothing of it."""
         with suppress(ProcessLookupError):
             self._process.kill()
-        while await self.stdout.read(1 << 16):
+        while await self._stdout.read(1 << 16):
             pass  # a pipe with unread sound in it would stay open
         await self._listener
         await self._process.wait()
 
-    def said(self, words: bytes) -> bool:
-        """Whether its last messages hold these words."""
-        return words in self._messages
-
-    def complaint(self, path: Path) -> str:
-        """Its last error message, without our names and addresses; empty if it had none."""
-        text = self._messages.replace(os.fsencode(path.absolute()), b"").decode(errors="replace")
-        lines = [re.sub(r"^(\[[^]]* @ 0x\w+] *)+|file:", "", line).strip(" :") for line in text.splitlines()]
-        last = next(filter(None, reversed(lines)), "")
-        return "".join(filter(str.isprintable, last))[:200]
+    async def _patiently(self, awaitable: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await awaitable
+        except TimeoutError:
+            raise DecoderFailed(f"Decoding broke off: ffmpeg did nothing for {self._patience_s:g} s.") from None
 
     async def _listen(self, stderr: asyncio.StreamReader) -> None:
-        while piece := await stderr.read(STDERR_TAIL):
-            self._messages += piece
-            del self._messages[:-STDERR_TAIL]
+        rest = b""
+        while piece := await stderr.read(LINE_LIMIT):
+            *lines, rest = (rest + piece).split(b"\n")
+            rest = rest[:LINE_LIMIT]
+            for line in lines:
+                self.said.read(line.decode(errors="replace"))
+            if self.said.complete:
+                self._described.set()
+        self.said.read(rest.decode(errors="replace"))
+        self._described.set()
 
 
 @asynccontextmanager
-async def started(program: str, *arguments: str) -> AsyncIterator[Tool]:
+async def started(program: str, *arguments: str, patience_s: float, cpu_s: int | None = None) -> AsyncIterator[Tool]:
+    """ffmpeg with these arguments, for as long as the scope lasts; it may use `cpu_s` seconds of a CPU, on Linux."""
     pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
         # In a session of its own, since a terminal's Ctrl-C would look to it like the end of the recording.
@@ -103,16 +147,20 @@ async def started(program: str, *arguments: str) -> AsyncIterator[Tool]:
             program, *arguments, stdin=nothing, stdout=pipe, stderr=pipe, start_new_session=True
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise FfmpegMissing(f"{program} is not on PATH: install ffmpeg (Debian: apt-get install ffmpeg).") from error
-    tool = Tool(process)
+        raise FfmpegMissing(f"{program} cannot be run: {error.strerror}. FFMPEG may name another ffmpeg.") from error
+    except OSError as error:
+        raise DecoderFailed(f"ffmpeg could not be started: {error.strerror}.") from error
+    tool = Tool(process, patience_s)
     try:
-        _limit_memory(process.pid)
+        _limit(process.pid, cpu_s)
         yield tool
     finally:
         await asyncio.shield(asyncio.create_task(tool.stop()))  # a second cancellation does not interrupt it
 
 
-def _limit_memory(pid: int) -> None:
+def _limit(pid: int, cpu_s: int | None) -> None:
     if sys.platform == "linux":
         with suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+            if cpu_s is not None:
+                resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))

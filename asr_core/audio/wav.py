@@ -6,12 +6,13 @@ Voice assistants and dictation programs send these. Starting ffmpeg costs more t
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from asr_core.types import SAMPLE_RATE, Pcm
+from asr_core.audio.downmix import WINDOW, Sound
+from asr_core.types import INT16_SCALE, SAMPLE_RATE
 
 SAMPLE_BYTES = 2
 FORM = struct.pack("<HHIIHH", 1, 1, SAMPLE_RATE, SAMPLE_RATE * SAMPLE_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES)
@@ -47,11 +48,18 @@ def _samples(head: bytes) -> range | None:
     return None
 
 
-async def read_blocks(path: Path, samples: range, block_samples: int) -> AsyncGenerator[Pcm, None]:
-    """Read-only blocks of `block_samples`, the last one shorter but never empty."""
-    with path.open("rb") as file:
+class WavSource:
+    """The samples of such a file."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, file: BinaryIO, samples: range) -> None:
+        self._file = file
+        self._left = len(samples)
         file.seek(samples.start)
-        left = len(samples)
-        while block := file.read(min(left, block_samples * SAMPLE_BYTES)):
-            left -= len(block)
-            yield np.frombuffer(block, dtype="<i2")
+
+    async def read(self) -> Sound:
+        """The next `WINDOW` samples, [S, 1]; fewer at the end."""
+        data = self._file.read(min(self._left, WINDOW * SAMPLE_BYTES))
+        self._left -= len(data)
+        return np.frombuffer(data, "<i2").astype(np.float32).reshape(-1, 1) / np.float32(INT16_SCALE)

@@ -55,11 +55,12 @@ def with_room(items: Sequence[BatchItem], sink: Sink, report: Report) -> list[tu
 
 
 async def run_batch(
-    items: Sequence[tuple[int, BatchItem]], transcriber: Transcriber, sink: Sink, report: Report
+    items: Sequence[tuple[int, BatchItem]], transcriber: Transcriber, sink: Sink, report: Report, ffmpeg: str = ""
 ) -> None:
     """Transcribe every item's recording and hand the transcript to `sink`.
 
-    One that fails is reported and does not stop the others, unless all would fail alike: then that error is raised.
+    `ffmpeg`, as in `find_ffmpeg`, tells the bars how long the recordings are. One that fails is reported and does not
+    stop the others, unless all would fail alike: then that error is raised.
     """
     queue = iter(items)
 
@@ -67,7 +68,7 @@ async def run_batch(
         for index, item in queue:
             await _transcribe(index, item, transcriber, sink, report)
 
-    measuring = asyncio.create_task(_measure(items, report)) if report.shows_bars else None
+    measuring = asyncio.create_task(_measure(items, report, ffmpeg)) if report.shows_bars else None
     try:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(transcriber.parallel, len(items))):
@@ -114,12 +115,12 @@ def _reason(error: Exception, item: BatchItem) -> str:
     return str(error) or type(error).__name__
 
 
-async def _measure(items: Sequence[tuple[int, BatchItem]], report: Report) -> None:
+async def _measure(items: Sequence[tuple[int, BatchItem]], report: Report, ffmpeg: str) -> None:
     """Find out how long the recordings are, for the bars; what cannot be read now is reported at its turn."""
     lengths = {}
     for index, item in items:
         try:
-            seconds = await probe(item.recording)
+            seconds = await probe(item.recording, ffmpeg)
         except (AsrError, OSError):
             seconds = 0.0
         if seconds is not None:

@@ -17,10 +17,11 @@ import httpx
 import torch
 
 from asr_core import address
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.cli import sample
 from asr_core.cli.local import local_transcriber
 from asr_core.cli.speed import layer_speeds
-from asr_core.errors import AsrError, ConfigurationError
+from asr_core.errors import AsrError, ConfigurationError, FfmpegMissing
 from asr_core.model.cpu import available_cores
 from asr_core.model.linear import has_onednn
 from asr_core.model.weights import DEMO, MD5, WeightsStore
@@ -32,7 +33,7 @@ LARGEST_MODEL = GIB
 """Bytes that an official model takes on the disk, rounded up."""
 
 INSTALL_FFMPEG = (
-    "Install ffmpeg. Debian, Ubuntu: apt install ffmpeg. Fedora: dnf install ffmpeg-free. macOS: brew install ffmpeg."
+    "Install the package imageio-ffmpeg, which `make install` does, or set FFMPEG to the path of an ffmpeg."
 )
 
 
@@ -47,15 +48,16 @@ class Finding:
 
 
 def ffmpeg(settings: Settings) -> Iterator[Finding]:
-    for program in ("ffmpeg", "ffprobe"):
-        try:
-            run = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=30)
-        except FileNotFoundError:
-            yield Finding("problem", program, "not on PATH", INSTALL_FFMPEG)
-        except (OSError, subprocess.SubprocessError) as error:
-            yield Finding("problem", program, f"does not run: {error}", INSTALL_FFMPEG)
-        else:
-            yield Finding("good", program, run.stdout.partition("\n")[0].partition(" Copyright")[0])
+    try:
+        program = find_ffmpeg(settings.ffmpeg)
+        run = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=30)
+    except FfmpegMissing:
+        yield Finding("problem", "ffmpeg", "there is none", INSTALL_FFMPEG)
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Finding("problem", "ffmpeg", f"does not run: {error}", INSTALL_FFMPEG)
+    else:
+        version = run.stdout.partition("\n")[0].partition(" Copyright")[0].removeprefix("ffmpeg ")
+        yield Finding("good", "ffmpeg", f"{version}, {program}")
 
 
 def build_of_torch(settings: Settings) -> Iterator[Finding]:
@@ -196,7 +198,7 @@ def recognition(settings: Settings) -> Iterator[Finding]:
 
 
 async def _recognize(settings: Settings) -> Transcript:
-    async with local_transcriber(settings, say=lambda _: None) as transcriber:
+    async with local_transcriber(settings, None, say=lambda _: None) as transcriber:
         return await transcriber.transcribe(sample.RECORDING, heard=lambda _: None)
 
 

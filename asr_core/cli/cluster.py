@@ -36,8 +36,9 @@ CONNECT_S = 10.0
 class Worker:
     """A Ray actor: one recogniser. Ray starts it again when its process or its machine dies, without the model."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, audio_track: int | None) -> None:
         self._settings = settings
+        self._audio_track = audio_track
         self._loading = asyncio.Lock()
         self._scope: AbstractAsyncContextManager[LocalTranscriber] | None = None
         self._transcriber: LocalTranscriber | None = None
@@ -47,7 +48,7 @@ class Worker:
         async with self._loading:
             if self._transcriber is None:
                 # Never left: the actor ends by being killed.
-                self._scope = local_transcriber(self._settings, say=lambda _: None)
+                self._scope = local_transcriber(self._settings, self._audio_track, say=lambda _: None)
                 self._transcriber = await self._scope.__aenter__()
             return self._transcriber
 
@@ -81,7 +82,7 @@ class ClusterTranscriber:
 
 @asynccontextmanager
 async def cluster_transcriber(
-    address: str, settings: Settings, say: Callable[[str], None]
+    address: str, settings: Settings, audio_track: int | None, say: Callable[[str], None]
 ) -> AsyncIterator[ClusterTranscriber]:
     """A worker on every machine of the cluster at `address` that has cores to offer.
 
@@ -92,7 +93,7 @@ async def cluster_transcriber(
     try:
         machines = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         everywhere = settings.model_copy(update={"models_dir": settings.models_dir.absolute()})
-        workers = [_worker_on(machine, everywhere) for machine in machines]
+        workers = [_worker_on(machine, everywhere, audio_track) for machine in machines]
         await asyncio.gather(*(_result(worker.check.remote()) for worker in workers))
         say(f"{settings.model_name} on {len(workers)} machines")
         yield ClusterTranscriber(workers, settings.max_queue)
@@ -134,7 +135,7 @@ def _no_cluster(address: str, error: Exception) -> AsrError:
     return AsrError(f"There is no Ray cluster at {address}, which should be HOST:PORT: {reason}")
 
 
-def _worker_on(machine: str, settings: Settings) -> Any:
+def _worker_on(machine: str, settings: Settings, audio_track: int | None) -> Any:
     """A worker on `machine`, or on another once that is gone; it asks for no cores, so there is always room for it."""
     actor = ray.remote(
         num_cpus=0,
@@ -143,7 +144,7 @@ def _worker_on(machine: str, settings: Settings) -> Any:
         max_concurrency=settings.max_queue,
         scheduling_strategy=NodeAffinitySchedulingStrategy(machine, soft=True),
     )(Worker)
-    return actor.remote(settings)
+    return actor.remote(settings, audio_track)
 
 
 async def _result(reference: Any) -> Any:

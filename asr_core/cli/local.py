@@ -12,7 +12,7 @@ from asr_core.engine.engine import Engine, loader
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer
 from asr_core.settings import Settings
-from asr_core.types import Transcript
+from asr_core.types import JobOptions, Transcript
 
 POLL_S = 0.05
 
@@ -20,22 +20,27 @@ POLL_S = 0.05
 class LocalTranscriber:
     """An engine of our own, kept busy."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, audio_track: int | None) -> None:
         self.parallel = settings.max_queue
         self._engine = engine
+        self._options = JobOptions(settings.vad, audio_track=audio_track)
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         segments = []
-        async with self._engine.open(path) as job:
+        async with self._engine.open(path, self._options) as job:
             async for segment in job:
                 segments.append(segment)
                 heard(segment.end_s)
-        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings))
+        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track)
 
 
 @asynccontextmanager
-async def local_transcriber(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[LocalTranscriber]:
+async def local_transcriber(
+    settings: Settings, audio_track: int | None, say: Callable[[str], None]
+) -> AsyncIterator[LocalTranscriber]:
     """An engine, once its model is loaded; `say` is told which that is. Raises ModelError if it cannot be.
+
+    `audio_track` is the sound track to hear of each recording; None leaves the choice.
 
     When the task is cancelled, the engine is left as it is: it may be minutes before the compute thread listens, and
     whoever interrupts a program does not want to wait for that.
@@ -47,7 +52,7 @@ async def local_transcriber(settings: Settings, say: Callable[[str], None]) -> A
         await _ready(engine, loading)
         status = engine.status
         say(f"{status.model} on {status.device} in {status.precision}")
-        yield LocalTranscriber(engine, settings)
+        yield LocalTranscriber(engine, settings, audio_track)
     finally:
         task = asyncio.current_task()
         if not (task and task.cancelling()):

@@ -37,14 +37,16 @@ class Interrupted(Stopped):
         self.exit_code = 128 + signum
 
 
-def run_session(items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> int:
+def run_session(
+    items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber, ffmpeg: str
+) -> int:
     """Transcribe `items`; give the exit code. Raises Stopped, after the reason has been told."""
     if not items:
         return DONE
     _show_log(report)
     try:
         with report:
-            asyncio.run(_run(items, sink, report, open_transcriber))
+            asyncio.run(_run(items, sink, report, open_transcriber, ffmpeg))
     except AsrError as error:
         report.say(f"error: {error}")
         if len(items) > 1:
@@ -57,11 +59,13 @@ def run_session(items: Sequence[BatchItem], sink: Sink, report: Report, open_tra
     return FAILED if report.failures else DONE
 
 
-async def _run(items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber) -> None:
+async def _run(
+    items: Sequence[BatchItem], sink: Sink, report: Report, open_transcriber: OpenTranscriber, ffmpeg: str
+) -> None:
     with _interruptible():
         if possible := with_room(items, sink, report):
             async with open_transcriber(report.say) as transcriber:
-                await run_batch(possible, transcriber, sink, report)
+                await run_batch(possible, transcriber, sink, report, ffmpeg)
 
 
 @contextmanager

@@ -91,6 +91,15 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what is there already.", rich_help_panel=RESULT)
     ] = False,
+    audio_track: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="NUMBER",
+            help="Of several sound tracks this one, counted from 0, instead of a Russian or the default one.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
@@ -146,6 +155,8 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("Standard output takes one --format.")
     if server and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
+    if server and audio_track is not None:
+        raise typer.BadParameter("--server chooses the sound track itself: leave out --audio-track.")
     if api_key and not api_key.isprintable():
         raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
     if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
@@ -153,20 +164,22 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     settings = configured(model=model, precision=precision)
     options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
     output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
-    computing = _computing(settings, server, api_key, ray)
+    computing = _computing(settings, server, api_key, ray, audio_track)
     try:
         if STREAM in inputs:
             with _standard_input(settings.tmpdir) as item:
-                code = _run(output, [item], computing)
+                code = _run(output, [item], computing, settings.ffmpeg)
         else:
-            code = _run(output, _items(output, inputs), computing)
+            code = _run(output, _items(output, inputs), computing, settings.ffmpeg)
     except Stopped as stopped:
         # Threads may be busy for minutes, with computing or with an upload, and the interpreter would wait for them.
         os._exit(stopped.exit_code)
     raise typer.Exit(code)
 
 
-def _computing(settings: Settings, server: str | None, api_key: str | None, ray: str | None) -> OpenTranscriber:
+def _computing(
+    settings: Settings, server: str | None, api_key: str | None, ray: str | None, audio_track: int | None
+) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds."""
     if server:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
@@ -178,10 +191,10 @@ def _computing(settings: Settings, server: str | None, api_key: str | None, ray:
             raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")
         from asr_core.cli.cluster import cluster_transcriber  # noqa: PLC0415
 
-        return partial(cluster_transcriber, ray, settings)
+        return partial(cluster_transcriber, ray, settings, audio_track)
     from asr_core.cli.local import local_transcriber  # noqa: PLC0415
 
-    return partial(local_transcriber, settings)
+    return partial(local_transcriber, settings, audio_track)
 
 
 def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:
@@ -224,12 +237,12 @@ def _standard_input(parent: Path | None) -> Iterator[BatchItem]:
         yield BatchItem(path, "standard input", {})
 
 
-def _run(output: Output, items: Sequence[BatchItem], computing: OpenTranscriber) -> int:
+def _run(output: Output, items: Sequence[BatchItem], computing: OpenTranscriber, ffmpeg: str) -> int:
     report = Report(len(items))
     sink: Sink = FileSink(output.options)
     if output.to_stdout:
         sink = StdoutSink(output.formats[0], output.options, report.aside)
-    return run_session(items, sink, report, computing)
+    return run_session(items, sink, report, computing, ffmpeg)
 
 
 def _say(message: str) -> None:

@@ -150,7 +150,12 @@ class Engine:
         try:
             async with AsyncExitStack() as scope:
                 with job.stages.running("decode"):
-                    decoding = decode(path, max_seconds=self._settings.max_audio_seconds)
+                    decoding = decode(
+                        path,
+                        max_seconds=self._settings.max_audio_seconds,
+                        audio_track=options.audio_track,
+                        ffmpeg=self._settings.ffmpeg,
+                    )
                     blocks = await scope.enter_async_context(decoding)
                 async for block, is_last in _marking_last(_each_a_stage(blocks, job)):
                     job.start()
@@ -158,6 +163,8 @@ class Engine:
                     with job.stages.running("vad"):
                         n_chunks = await self._analyse(job, segmenter, block, is_last)
                     await job.make_room(n_chunks)
+                job.warnings.extend(blocks.warnings)
+                job.audio_track = blocks.audio_track
             await job.finish()
         except Exception as error:
             if not isinstance(error, AsrError):

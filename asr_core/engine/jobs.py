@@ -27,6 +27,8 @@ class Job:
         """Makes segments of what is heard, chunk by chunk."""
         self.warnings: list[str] = []
         """What the client is to be told of the recording; complete once its segments have been read."""
+        self.audio_track: int | None = None
+        """Which of several sound tracks was heard; known once its segments have been read."""
         self.queued_at: deque[float] = deque()
         """When each of its chunks that wait for the model began to, on the performance counter."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -51,7 +53,7 @@ class Job:
     async def transcript(self) -> Transcript:
         """Everything that has not been read yet, as one. Raises what went wrong with the recording or the model."""
         segments = tuple([segment async for segment in self])
-        return Transcript(segments, self.duration_s, tuple(self.warnings))
+        return Transcript(segments, self.duration_s, tuple(self.warnings), self.audio_track)
 
     async def make_room(self, n_chunks: int) -> None:
         """Wait until `n_chunks` more may be under way."""

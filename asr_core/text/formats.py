@@ -89,6 +89,7 @@ def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dic
         "task": "transcribe",
         "language": LANGUAGE,
         "duration": _seconds(transcript.duration_s),
+        **({} if transcript.audio_track is None else {"audio_track": transcript.audio_track}),
         "text": transcript.text,
     }
     return fields | _timestamps(transcript, options) | told(transcript) | {"usage": _usage(transcript.duration_s)}

@@ -56,13 +56,15 @@ def misspelt_names() -> Iterator[str]:
 
 def as_environment(settings: Settings) -> dict[str, str]:
     """The variables that make a process with any working directory have these settings."""
-    variables = {name.upper(): _written(value) for name, value in settings if value is not None}
+    variables = {name.upper(): _written(value) for name, value in settings}
     if settings.model.endswith(".ckpt"):
         variables["MODEL"] = str(Path(settings.model).absolute())
     return variables
 
 
 def _written(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, Path):

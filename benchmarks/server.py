@@ -20,6 +20,7 @@ from typing import Self
 import httpx
 import psutil  # type: ignore[import-untyped]  # published without types
 
+from asr_core.configuration import as_environment
 from asr_core.settings import Settings
 from benchmarks.recordings import Recording
 
@@ -77,7 +78,7 @@ def running(checkpoint: Path, folder: Path, **settings: str) -> Iterator[Server]
         process = subprocess.Popen(
             [sys.executable, "-m", "bentoml", "serve", "service:GigaamAsr", "--working-dir", str(REPOSITORY)],
             cwd=REPOSITORY,
-            env=os.environ | _defaults() | places | ours | settings,
+            env=os.environ | as_environment(Settings.model_construct()) | places | ours | settings,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -97,15 +98,6 @@ def running(checkpoint: Path, folder: Path, **settings: str) -> Iterator[Server]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _defaults() -> dict[str, str]:
-    """Every setting's default as an environment variable."""
-    fields = {name.upper(): field.default for name, field in Settings.model_fields.items()}
-    return {
-        name: ",".join(map(str, value)) if isinstance(value, tuple | frozenset) else str(value)
-        for name, value in fields.items()
-    }
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:

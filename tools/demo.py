@@ -20,6 +20,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
+from asr_core.configuration import as_environment
 from asr_core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,14 +41,9 @@ def free_port() -> int:
         return port
 
 
-def as_variable(value: object) -> str:
-    """How `value` is written in the environment."""
-    return ",".join(sorted(map(str, value))) if isinstance(value, (tuple, frozenset)) else str(value)
-
-
 def demo_environment(home: Path, port: int) -> dict[str, str]:
     """The process's environment, with every setting but model and address at its default, whatever .env says."""
-    defaults = {name.upper(): as_variable(field.default) for name, field in Settings.model_fields.items()}
+    defaults = as_environment(Settings.model_construct())
     bentoml = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(home)}
     return {**os.environ, **defaults, **bentoml, "MODEL": "demo", "HOST": "127.0.0.1", "PORT": str(port)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from math import exp
@@ -79,8 +78,7 @@ class RemoteTranscriber:
                         for event in lines.feed(piece):
                             yield event
         except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise Unreachable(f"{self._client.base_url} cannot be reached: {reason}.") from error
+            raise Unreachable(f"{self._client.base_url} cannot be reached: {_reason(error)}.") from error
 
 
 @asynccontextmanager
@@ -104,7 +102,7 @@ async def remote_transcriber(
 
 def _address(url: str) -> str:
     """`nas:3000/v1/` → `http://nas:3000`."""
-    return (url if re.match(r"https?://", url) else f"http://{url}").rstrip("/").removesuffix("/v1")
+    return (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v1")
 
 
 async def _model(client: httpx.AsyncClient) -> str:
@@ -116,7 +114,11 @@ async def _model(client: httpx.AsyncClient) -> str:
         answer = await client.get("/health", timeout=10.0)
         return str(answer.raise_for_status().json()["model"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise NoServer(f"There is no gigaam-asr server at {url}: {str(error) or type(error).__name__}.") from error
+        raise NoServer(f"There is no gigaam-asr server at {url}: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _segment(event: dict[str, Any]) -> Segment:

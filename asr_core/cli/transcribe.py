@@ -153,7 +153,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     to_stdout = STREAM in (output_dir, *inputs)
     if to_stdout and len(set(formats)) > 1:
         raise typer.BadParameter("Standard output takes one --format.")
-    if server and (model or precision or ray):
+    if server is not None and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
     if server and audio_track is not None:
         raise typer.BadParameter("--server chooses the sound track itself: leave out --audio-track.")
@@ -181,7 +181,7 @@ def _computing(
     settings: Settings, server: str | None, api_key: str | None, ray: str | None, audio_track: int | None
 ) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds."""
-    if server:
+    if server is not None:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""

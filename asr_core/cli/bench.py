@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from asr_core.cli.configuration import configured
+from asr_core.cli.configuration import configured, require_checkpoint
 from asr_core.errors import ModelError, PrecisionUnsupported
 
 LENGTHS_S = (2, 20)
@@ -29,6 +29,7 @@ def bench(
     from asr_core.types import SAMPLE_RATE  # noqa: PLC0415
 
     settings = configured(model=model)
+    require_checkpoint(settings)
     table = Table("Precision", *(f"{seconds} s at a time" for seconds in LENGTHS_S), box=None)
     try:
         for precision in PRECISIONS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -27,3 +28,11 @@ def configured(**options: Any) -> Settings:
     for hint in misspelt_names():
         typer.echo(f"warning: {hint}", err=True)
     return settings
+
+
+def require_checkpoint(settings: Settings) -> None:
+    """End the program if the model is a file that is not there: loading it would not say which folder was meant."""
+    path = Path(settings.model)
+    if path.suffix == ".ckpt" and not path.is_file():
+        typer.echo(f"error: There is no weights file {path.absolute()}.", err=True)
+        raise typer.Exit(1)

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from asr_core.cli.configuration import configured
+from asr_core.cli.configuration import configured, require_checkpoint
 from asr_core.cli.output import FileSink, Sink, StdoutSink
 from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
@@ -186,6 +186,7 @@ def _computing(
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
         return partial(remote_transcriber, server, configured_key if api_key is None else api_key)
+    require_checkpoint(settings)
     if ray:
         if not find_spec("ray"):
             raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")

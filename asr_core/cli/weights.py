@@ -22,8 +22,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from asr_core.cli.configuration import configured
-from asr_core.errors import CheckpointError, ModelError
+from asr_core.cli.configuration import configured, require_checkpoint
+from asr_core.errors import ModelError
 
 app = typer.Typer(
     help="Weights of the official models, in MODELS_DIR: what is there, download, check.", no_args_is_help=True
@@ -58,10 +58,9 @@ def pull(
     settings = configured(models_dir=models_dir)
     with _download_bars() as progress:
         for name in models or [settings.model]:
+            require_checkpoint(settings.model_copy(update={"model": name}))
             with _failing():
                 path = resolve(name, settings.models_dir, progress)
-                if not path.is_file():  # one of the user's own
-                    raise CheckpointError(f"There is no weights file {path.absolute()}.")
             print(path)
 
 

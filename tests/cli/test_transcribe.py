@@ -96,9 +96,15 @@ def test_an_output_that_cannot_be_written_is_found_before_anything_is_computed(
     run: Run, tmp_path: Path, speech: Path
 ) -> None:
     (tmp_path / "texts").touch()
-    done = run("transcribe", str(speech), "-o", "texts", "--model", "of_nobody.ckpt")
+    (tmp_path / "damaged.ckpt").write_bytes(b"would be complained about when it is loaded")
+    done = run("transcribe", str(speech), "-o", "texts", "--model", "damaged.ckpt")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"[1/1] {speech}: FAILED: Not a directory: texts"]
+
+
+def test_a_model_that_is_not_there_is_named_with_its_folder(run: Run, tmp_path: Path, speech: Path) -> None:
+    done = run("transcribe", str(speech), "--model", "deep/mine.ckpt")
+    assert (done.returncode, done.stderr) == (1, f"error: There is no weights file {tmp_path}/deep/mine.ckpt.\n")
 
 
 def test_a_file_that_is_named_like_a_transcript_is_refused_aloud(run: Run, tmp_path: Path, speech: Path) -> None:

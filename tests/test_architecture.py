@@ -29,6 +29,7 @@ PURE = [
     "asr_core.audio.chunking",
     "asr_core.audio.hysteresis",
     "asr_core.engine.scheduler",
+    "asr_core.text.cues",
     "asr_core.text.formats",
     "asr_core.text.words",
 ]

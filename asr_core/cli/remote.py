@@ -62,7 +62,7 @@ class RemoteTranscriber:
     def _transcribe(self, path: Path, heard: Heard) -> Transcript:
         with Client(self._url, self._api_key) as client:
             *lines, done = self._events(client, path, heard)
-        return Transcript(tuple(map(_segment, lines)), done["duration"], tuple(done.get("warnings", ())))
+        return Transcript(tuple(map(_segment, lines)), done["duration"])
 
     def _events(self, client: Client, path: Path, heard: Heard) -> Iterator[dict[str, Any]]:
         for event in client.stream(path):

@@ -154,3 +154,12 @@ def test_a_broken_file_on_a_server_and_a_server_that_is_not_there_are_told_apart
     assert "There is no gigaam-asr server at http://127.0.0.1:9" in nobody.stderr
     assert "broken.mp3" not in nobody.stderr
     server.wait_until_clean()
+
+
+def test_subtitles_have_the_lines_that_were_asked_for(run: Run, speech: Path) -> None:
+    layout = ("--max-line-width", "20", "--max-line-count", "1")
+    done = run("transcribe", speech, "-o", "-", "-f", "vtt", *layout)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines()[1:] if line and "-->" not in line]
+    assert max(map(len, said)) <= 20
+    assert len(said) == done.stdout.count("-->")

@@ -16,7 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
-    {"settings", "logs"},
+    {"settings", "logs", "storage"},
     {"audio", "model", "text"},
     {"engine"},
     {"web", "client"},

@@ -22,6 +22,8 @@ class Job:
         """Told of what is done for the job, and when."""
         self.samples = 0
         """Decoded so far."""
+        self.heard_s = 0.0
+        """Where in the recording the last chunk ended that was recognised, seconds."""
         self.n_segments = 0
         """Recognised so far."""
         self.warnings: list[str] = []

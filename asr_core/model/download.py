@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception_type
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_base
 
 from asr_core.errors import DownloadError
@@ -77,7 +77,7 @@ class Download:
             retry=retry_if_exception_type(_Interrupted),
             stop=_Stalled(self._part),
             wait=self.wait,
-            before_sleep=before_sleep_log(log, logging.WARNING),
+            before_sleep=_say_what_is_wrong,
             reraise=True,
         )
         try:
@@ -169,6 +169,11 @@ class _Stalled:
         self._fruitless = 0 if size > self._longest else self._fruitless + 1
         self._longest = max(size, self._longest)
         return self._fruitless >= PATIENCE
+
+
+def _say_what_is_wrong(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("%s Trying again in %.0f s", error, state.upcoming_sleep)
 
 
 def _continues(response: httpx.Response, offset: int) -> bool:

@@ -1,16 +1,15 @@
-"""A file is there whole or not at all; standard output has its transcripts in order."""
+"""Standard output has its transcripts in order."""
 
 from __future__ import annotations
 
 import io
-import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from asr_core.cli.output import StdoutSink, write_whole
+from asr_core.cli.output import StdoutSink
 from asr_core.cli.plan import BatchItem
 from asr_core.text.formats import RenderOptions
 from asr_core.types import Segment, Transcript
@@ -18,34 +17,6 @@ from asr_core.types import Segment, Transcript
 
 def transcript(text: str) -> Transcript:
     return Transcript((Segment(0, 0.0, 1.0, text, (), (), -0.1, 0.0),), 1.0)
-
-
-def test_a_new_file_has_its_content_and_the_usual_permissions(tmp_path: Path) -> None:
-    write_whole(tmp_path / "new" / "a.txt", "привет".encode())
-    (usual := tmp_path / "usual").touch()
-    assert (tmp_path / "new" / "a.txt").read_text() == "привет"
-    assert (tmp_path / "new" / "a.txt").stat().st_mode == usual.stat().st_mode
-
-
-def test_a_write_that_breaks_off_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (path := tmp_path / "a.txt").write_text("old")
-
-    def break_off(_descriptor: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", break_off)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path) -> None:
-    path = tmp_path / ("я" * 125 + ".txt")
-    write_whole(path, b"text")
-    assert path.read_bytes() == b"text"
 
 
 def test_standard_output_is_in_the_order_of_the_tasks_without_those_that_failed(

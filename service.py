@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import bentoml
 import click
+import uvicorn
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.utils.analytics import usage_stats
 from bentoml.exceptions import BentoMLConfigException
@@ -27,19 +28,24 @@ from asr_core.api import native
 from asr_core.api.app import create_app
 from asr_core.api.auth import KeyRing
 from asr_core.api.backend import Backend
+from asr_core.api.connections import Config
 from asr_core.api.guard import Guard
 from asr_core.api.metrics import Metrics
-from asr_core.api.spool import Spool
+from asr_core.api.process import end_with_parent
+from asr_core.api.spool import OwnFolder, Spool, scratch_folder
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
 from asr_core.configuration import as_environment, misspelt_names, read_settings
-from asr_core.errors import ConfigurationError
+from asr_core.errors import AsrError, ConfigurationError
 from asr_core.logs import configure_logging
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
 # what it saw, before it imports this module.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 usage_stats.do_not_track.cache_clear()
+
+# BentoML's worker makes one after it has imported this module, and has no option for what ours is there for.
+uvicorn.Config = Config  # type: ignore[misc]
 
 log = logging.getLogger("asr_core.service")
 app = create_app()
@@ -102,12 +108,16 @@ class GigaamAsr:
         from asr_core.engine.engine import Engine  # noqa: PLC0415 - torch belongs to the worker alone
         from asr_core.engine.stages import TracedStages  # noqa: PLC0415
 
+        end_with_parent()
         settings = read_settings()
         configure_logging(settings.log_level, as_json=settings.log_json)
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
         self._engine = Engine(settings, stages=partial(TracedStages, tracer))
         metrics = Metrics(REGISTRY)
-        scratch = Path(gettempdir())  # a disk volume in the image, shared by replicas
+        scratch = scratch_folder()  # a disk volume in the image, shared by replicas
+        # BentoML makes a folder there that it never uses, and that stays when the process is killed.
+        self._own_scratch = OwnFolder(scratch, "asr-worker-")
+        tempfile.tempdir = str(self._own_scratch.path)
         spool = Spool(scratch, max_files=settings.max_queue, max_bytes=settings.max_upload_mb << 20)
         metrics.watch(self._engine)
         self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), spool, int(time.time()))
@@ -128,16 +138,22 @@ class GigaamAsr:
         http = BentoMLContainer.http
         with _for_bentoml():
             address.check_free(options.get("host") or http.host.get(), options.get("port") or http.port.get())
+        try:
+            scratch_folder()
+        except AsrError as error:
+            raise SystemExit(str(error)) from None
 
     @bentoml.on_startup
     async def start(self) -> None:
         await self._engine.start()
+        self._tasks.start()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
         await self._engine.stop()
         await self._tasks.stop()
         self._backend.spool.close()
+        self._own_scratch.close()
 
     @bentoml.api
     async def transcribe(self, file: Path) -> dict[str, Any]:

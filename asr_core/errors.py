@@ -8,7 +8,7 @@ the server's owner has to put something there.
     │   └── UnknownModel
     ├── UploadTooLarge, UploadStalled, Unauthorized, NotFound
     ├── Busy                        the same request may be answered later
-    │   ├── QueueFull, DecoderFailed
+    │   ├── QueueFull, StorageGone, DecoderFailed
     │   └── ModelNotReady
     │       └── ServerStopping
     ├── StorageFull, TaskLost, FfmpegMissing, ConfigurationError
@@ -55,7 +55,7 @@ class UploadTooLarge(AsrError):
 
 
 class UploadStalled(AsrError):
-    """The request's body stopped arriving."""
+    """The request's body stopped arriving, or arrives too slowly."""
 
 
 class Unauthorized(AsrError):
@@ -67,7 +67,7 @@ class NotFound(AsrError):
 
 
 class StorageFull(AsrError):
-    """An upload found no room on the disk."""
+    """An upload, or what came of a task, found no room on the disk."""
 
 
 class TaskLost(AsrError):
@@ -89,6 +89,13 @@ class QueueFull(Busy):
 
 class DecoderFailed(Busy):
     """ffmpeg was killed, hung, or was refused what it needs: no verdict on the recording."""
+
+
+class StorageGone(Busy):
+    """The folder that uploads wait in cannot be written to."""
+
+    def __init__(self) -> None:
+        super().__init__("The folder for uploads, TMPDIR, is gone: the server's owner must put it back.")
 
 
 class ModelNotReady(Busy):

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 subject: ContextVar[str] = ContextVar("subject", default="-")
 """What the current task works for: a request, by its id, or a recording of a batch, by its name; `-` if neither."""
 
+_remarks: ContextVar[list[str] | None] = ContextVar("remarks", default=None)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
 _TEXT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
 _CHATTY = ("circus", "uvicorn.error", "uvicorn.access", "httpx")
 """Libraries whose mere information is of no use to whoever runs the server."""
+
+
+def remark(text: str) -> None:
+    """Have `text`, of one line, said in that about the request in hand; nothing happens where there is none."""
+    if (remarks := _remarks.get()) is not None:
+        remarks.append(text)
+
+
+@contextmanager
+def gathered_remarks() -> Iterator[list[str]]:
+    """What is remarked within the block, also by the tasks that are begun in it."""
+    remarks: list[str] = []
+    token = _remarks.set(remarks)
+    try:
+        yield remarks
+    finally:
+        _remarks.reset(token)
+
+
+def one_line(text: str) -> str:
+    """`text` without anything that could pass for another line of the log."""
+    return _UNPRINTABLE.sub(" ", text)
 
 
 class _RequestIdFilter(logging.Filter):

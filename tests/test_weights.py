@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import os
 import random
 import shutil
 import ssl
@@ -21,7 +23,7 @@ import pytest
 import sentencepiece
 from tenacity import wait_none
 
-from asr_core.errors import DownloadError, ModelError
+from asr_core.errors import CheckpointError, DownloadError, ModelError
 from asr_core.model import weights
 from asr_core.model.weights import WeightsStore, resolve
 
@@ -385,6 +387,46 @@ def test_verify_tells_whole_missing_and_damaged_apart(store: WeightsStore) -> No
     assert store.verify("v3_ctc") == "damaged"
 
 
+def put_by_hand(store: WeightsStore, content: bytes) -> Path:
+    path = store.path("v3_ctc")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_put_there_by_hand_is_read_once_and_again_only_when_it_has_changed(
+    store: WeightsStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, weights.__name__)
+    path = put_by_hand(store, CONTENT)
+    assert [store.ensure("v3_ctc") for _ in range(2)] == [path] * 2
+    assert caplog.messages == ["Checking v3_ctc.ckpt"]
+    put_by_hand(store, CONTENT)
+    os.utime(path, ns=(0, 0))
+    store.ensure("v3_ctc")
+    assert caplog.messages == ["Checking v3_ctc.ckpt"] * 2
+
+
+@pytest.mark.parametrize("attempt", ["first", "second"])
+def test_a_damaged_file_put_there_by_hand_is_refused_and_left(store: WeightsStore, cdn: Cdn, attempt: str) -> None:
+    path = put_by_hand(store, damaged := CONTENT[:1000] + bytes(50) + CONTENT[1050:])
+    for _ in range(2 if attempt == "second" else 1):
+        with pytest.raises(CheckpointError, match=r"v3_ctc\.ckpt is damaged.*Remove it"):
+            store.ensure("v3_ctc")
+    assert path.read_bytes() == damaged
+    path.unlink()
+    assert store.ensure("v3_ctc").read_bytes() == CONTENT
+
+
+def test_what_was_downloaded_is_checked_where_nothing_can_be_remembered(store: WeightsStore) -> None:
+    path = put_by_hand(store, CONTENT)
+    path.with_name(".v3_ctc.ckpt.md5").mkdir()  # as good as a folder that cannot be written to, also for root
+    assert store.ensure("v3_ctc") == path
+    put_by_hand(store, CONTENT[:-1])
+    with pytest.raises(CheckpointError):
+        store.ensure("v3_ctc")
+
+
 def test_a_redirection_is_followed(store: WeightsStore, cdn: Cdn) -> None:
     cdn.files["/elsewhere"] = CONTENT
     cdn.answers.append(sending(302, b"", Location=f"{cdn.url}/elsewhere"))
@@ -421,7 +463,5 @@ def test_https_is_not_left_for_http(
 def test_a_model_is_found_by_what_the_setting_calls_it(tmp_path: Path) -> None:
     assert resolve("demo", tmp_path).read_bytes()[:2] == b"PK"
     assert resolve("/data/mine.ckpt", tmp_path) == Path("/data/mine.ckpt")
-    (tmp_path / "v2_ctc.ckpt").touch()
-    assert resolve("v2_ctc", tmp_path) == tmp_path / "v2_ctc.ckpt"
     with pytest.raises(ModelError, match="v3_e2e_rnnt"):
         resolve("whisper-large", tmp_path)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asr_core.api.backend import Backend
 from asr_core.api.multipart import FILE_FIELD, Keep
@@ -17,8 +17,8 @@ from asr_core.api.upload import Upload, receive_upload
 
 T = TypeVar("T")
 
-Work = Callable[[Upload, Send], Coroutine[Any, Any, Response | None]]
-"""Makes the answer to an upload: returns it, or streams it over `send` itself and returns None."""
+Work = Callable[[Upload, Send], Coroutine[Any, Any, ASGIApp]]
+"""Makes the answer to an upload: returns it, or streams it over `send` itself and returns what sends the rest."""
 
 
 class AnswerToUpload(Response):
@@ -50,8 +50,7 @@ class AnswerToUpload(Response):
             self._backend.check_ready()
             async with self._receive_upload(Request(scope, receive)) as upload:
                 response = await run_until_disconnect(self._work(upload, send), receive)
-        if response is not None:
-            await response(scope, receive, send)
+        await response(scope, receive, send)
 
 
 async def run_until_disconnect(work: Coroutine[Any, Any, T], receive: Receive) -> T:

@@ -13,7 +13,7 @@ from asr_core.api import bazarr, native, schema, transcription
 from asr_core.api.backend import Backend
 from asr_core.api.problems import handle
 from asr_core.api.tasks import Submission, Tasks, description
-from asr_core.errors import AsrError, NotFound
+from asr_core.errors import AsrError, Busy, NotFound, StorageFull
 from asr_core.web import page_routes
 
 
@@ -123,7 +123,7 @@ async def submit_task(server: Server, tasks: ServerTasks) -> Response:
 
 @native_routes.get("/transcribe_task/status")
 async def task_status(tasks: ServerTasks, task_id: str = "") -> Answer:
-    return description(await tasks.find(task_id))
+    return description(await tasks.find(task_id), tasks.progress(task_id))
 
 
 @native_routes.get("/transcribe_task/get", response_class=JSONResponse)
@@ -133,7 +133,7 @@ async def task_result(tasks: ServerTasks, task_id: str = "") -> Response:
 
 @native_routes.put("/transcribe_task/cancel")
 async def cancel_task(tasks: ServerTasks, task_id: str = "") -> Answer:
-    return description(await tasks.cancel(task_id))
+    return description(await tasks.cancel(task_id), None)
 
 
 @native_routes.post("/transcribe_task/retry", include_in_schema=False)
@@ -167,11 +167,14 @@ async def health(server: Server) -> Answer:
 
 @system_routes.get("/readyz", responses={503: {"description": "Not yet, and why"}})
 async def readiness(server: Server) -> JSONResponse:
-    """200 once the model is loaded; 503, and why, until then."""
-    status = server.engine.status
-    if status.loaded:
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "loading", "detail": status.detail}, 503, {"Retry-After": "5"})
+    """200 where recordings are taken: the model is loaded, and uploads have their folder. 503, and why, where not."""
+    try:
+        server.check_ready()
+    except (Busy, StorageFull) as exc:
+        status = server.engine.status
+        state = {"status": "not ready" if status.loaded else "loading", "detail": status.detail or str(exc)}
+        return JSONResponse(state, 503, {"Retry-After": str(Busy.retry_after_s)})
+    return JSONResponse({"status": "ready"})
 
 
 @system_routes.get("/metrics", response_class=PlainTextResponse)

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import re
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import perf_counter
 
 from starlette.applications import Starlette
@@ -16,15 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_core.api.problems import error_response
 from asr_core.errors import Busy
-from asr_core.logs import subject
+from asr_core.logs import gathered_remarks, subject
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0
 """How long a client that was refused in the middle of its upload may go on sending before the connection is cut."""
 
-STALL_S = 60.0
-"""How long a client may leave its socket full before it is taken for gone."""
+MAX_DRAINED = 256
+"""So many at once; whoever comes on top of them is cut at once."""
 
 _LEFT_TO_BENTOML = frozenset({"/livez", "/healthz", "/schema.json"})
 """What BentoML answers. It looks at its own routes first and has its own shapes for errors, so it gets nothing else."""
@@ -34,6 +36,8 @@ _SLASHES = re.compile(r"//+|/+$")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 """Asked for every few seconds by machines: logged at DEBUG."""
+_OUR_FAULT = frozenset({500, 507})
+"""Statuses that the server's owner has to do something about."""
 
 
 class Guard:
@@ -43,27 +47,25 @@ class Guard:
     response was started: BentoML's timeout layer would wait a day for one.
     """
 
-    def __init__(self, app: ASGIApp, *, ours: Starlette) -> None:
+    def __init__(self, app: ASGIApp, *, ours: Starlette, drain_s: float = DRAIN_S) -> None:
         self._bentoml = _open_to_pages(app)
         self._ours = _open_to_pages(ours)
+        self._drain_s = drain_s
+        self._drains = asyncio.Semaphore(MAX_DRAINED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._bentoml(scope, receive, send)
             return
         path = _SLASHES.sub(lambda match: "/" if match.end() < len(scope["path"]) else "", scope["path"]) or "/"
-        exchange = Exchange({**scope, "path": path}, receive, send)
-        token = subject.set(exchange.id)
-        started = perf_counter()
-        try:
-            await self._answer(exchange)
-        finally:
-            level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
-            # The raw path is percent-encoded: nothing in it can pass for a line of the log.
-            path = scope["raw_path"].decode("ascii", "replace")
-            seconds = perf_counter() - started
-            log.log(level, "%s %s → %s in %.3f s", scope["method"], path, exchange.status, seconds)
-            subject.reset(token)
+        exchange = Exchange({**scope, "path": path}, receive, send, self._drain)
+        token, started = subject.set(exchange.id), perf_counter()
+        with gathered_remarks() as remarks:
+            try:
+                await self._answer(exchange)
+            finally:
+                _log_line(exchange, perf_counter() - started, remarks)
+                subject.reset(token)
 
     async def _answer(self, exchange: Exchange) -> None:
         app = self._bentoml if exchange.scope["path"] in _LEFT_TO_BENTOML else self._ours
@@ -78,6 +80,20 @@ class Guard:
                 await exchange.respond(exc)
             elif not exchange.complete and not isinstance(exc, ClientDisconnect):
                 raise
+
+    async def _drain(self, exchange: Exchange) -> None:
+        """Take what a refused client still sends, and drop it.
+
+        Most clients read the answer only after they have sent everything, and a connection closed with bytes unread
+        is reset, which may cost them the answer that they were already given.
+        """
+        if self._drains.locked():
+            return
+        async with self._drains:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._drain_s):
+                    while not exchange.body_read:
+                        await exchange.receive()
 
 
 def _open_to_pages(app: ASGIApp) -> ASGIApp:
@@ -99,16 +115,19 @@ def _open_to_pages(app: ASGIApp) -> ASGIApp:
 class Exchange:
     """One request and its response, watched."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, drain: Callable[[Exchange], Awaitable[None]]
+    ) -> None:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         self.scope = scope
         self.status: int | None = None
         self.complete = False
+        self.body_read = b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0"
         self._receive = receive
         self._send = send
-        self._body_read = b"transfer-encoding" not in headers and headers.get(b"content-length", b"0") == b"0"
+        self._drain = drain
 
     @property
     def started(self) -> bool:
@@ -117,7 +136,7 @@ class Exchange:
     async def receive(self) -> Message:
         message = await self._receive()
         if not message.get("more_body", False):
-            self._body_read = True
+            self.body_read = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -125,35 +144,27 @@ class Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.id
-            if not self._body_read:
+            if not self.body_read:
                 headers["connection"] = "close"
         elif not message.get("more_body", False):
             self.complete = True
-            if not self._body_read:
-                await self._deliver({**message, "more_body": True})
-                await self._drain()
+            if not self.body_read:
+                await self._send({**message, "more_body": True})
+                await self._drain(self)
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
-        await self._deliver(message)
-
-    async def _deliver(self, message: Message) -> None:
-        try:
-            async with asyncio.timeout(STALL_S):
-                await self._send(message)
-        except TimeoutError as exc:
-            raise ClientDisconnect from exc
+        await self._send(message)
 
     async def respond(self, exc: Exception) -> None:
         await _open_to_pages(error_response(exc))(self.scope, self.receive, self.send)
 
-    async def _drain(self) -> None:
-        """Take what a refused client still sends, and drop it.
 
-        Most clients read the answer only after they have sent everything, and a connection closed with bytes unread
-        is reset, which may cost them the answer that they were already given.
-        """
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                while not self._body_read:
-                    await self.receive()
-        except TimeoutError:
-            pass
+def _log_line(exchange: Exchange, seconds: float, remarks: Sequence[str]) -> None:
+    """What became of a request, and why."""
+    level = logging.DEBUG if exchange.scope["path"] in _PROBES else logging.INFO
+    if exchange.status in _OUR_FAULT:
+        level = logging.ERROR
+    # The raw path is percent-encoded: nothing in it can pass for a line of the log.
+    path = exchange.scope["raw_path"].decode("ascii", "replace")
+    what = f"{exchange.scope['method']} {path} → {exchange.status or 'no answer'}"
+    why = f": {'; '.join(remarks)}" if remarks else ""
+    log.log(level, "%s in %.3f s%s", what, seconds, why)

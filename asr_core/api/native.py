@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Send
+from starlette.types import ASGIApp, Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
@@ -75,17 +75,20 @@ def answer(backend: Backend) -> Response:
 def stream_answer(backend: Backend) -> Response:
     """The answer to POST /transcribe_stream."""
 
-    async def work(upload: Upload, send: Send) -> None:
+    async def work(upload: Upload, send: Send) -> ASGIApp:
         async with aclosing(transcribe_stream(backend, upload.path)) as lines:
-            failure = await _send_lines(lines, send)
+            ending, failure = await _send_lines(lines, send)
         if failure:
             backend.metrics.failed(failure)
+        return ending
 
     return AnswerToUpload(backend, work, wanted=no_fields)
 
 
-async def _send_lines(lines: AsyncGenerator[str, None], send: Send, *, ping_s: float = PING_S) -> Exception | None:
-    """Send a response of `lines`, with blank ones where there is nothing to send.
+async def _send_lines(
+    lines: AsyncGenerator[str, None], send: Send, *, ping_s: float = PING_S
+) -> tuple[ASGIApp, Exception | None]:
+    """Send a response of `lines`, with blank ones where there is nothing to send; returns what sends the rest of it.
 
     What goes wrong before the first is raised; what does later is the last line, and returned as well.
     """
@@ -100,8 +103,8 @@ async def _send_lines(lines: AsyncGenerator[str, None], send: Send, *, ping_s: f
         raise
     except Exception as exc:
         failure = exc
-    await stream.finish(_line({"type": "error", **answer_to(failure).body}).encode() if failure else b"")
-    return failure
+    last = _line({"type": "error", **answer_to(failure).body}).encode() if failure else b""
+    return stream.ending(last), failure
 
 
 def _done_line(transcript: Transcript) -> str:

@@ -21,12 +21,14 @@ from asr_core.errors import (
     NotFound,
     QueueFull,
     StorageFull,
+    StorageGone,
     TaskLost,
     Unauthorized,
     UnknownModel,
     UploadStalled,
     UploadTooLarge,
 )
+from asr_core.logs import one_line, remark
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ClientDisconnect: Problem(499, "invalid_request_error", "client_disconnected"),
     Busy: Problem(503, "server_error", "busy", _RETRY),
     QueueFull: Problem(503, "server_error", "queue_full", _RETRY),
+    StorageGone: Problem(503, "server_error", "storage_gone", _RETRY),
     ModelNotReady: Problem(503, "server_error", "model_not_ready", _RETRY),
     FfmpegMissing: Problem(500, "server_error", "ffmpeg_missing", _NO_RETRY),
     StorageFull: Problem(507, "server_error", "storage_full", _NO_RETRY),
@@ -76,15 +79,21 @@ class ErrorAnswer:
     body: Mapping[str, Any]
     """OpenAI's `{"error": {"message", "type", "param", "code"}}`."""
 
+    @property
+    def line(self) -> str:
+        """The same in the log, without line breaks."""
+        error = self.body["error"]
+        return one_line(f"{error['code'] or error['type']}: {error['message']}")
+
 
 def answer_to(exc: Exception) -> ErrorAnswer:
     """What the client is told about `exc`; our own errors' messages are meant for it, others' are kept from it.
 
-    What is the server's fault is logged here, with its traceback.
+    It is remarked in the log; what nobody expected has its traceback there as well.
     """
     problem = _find(exc)
-    if problem.status in {500, 507}:
-        log.error("request failed: %s", exc, exc_info=exc)
+    if not isinstance(exc, AsrError | HTTPException | ClientDisconnect):
+        log.error("An unexpected failure: %s", type(exc).__name__, exc_info=exc)
     headers = dict(problem.headers or {})
     if isinstance(exc, Busy):
         headers["Retry-After"] = str(exc.retry_after_s)
@@ -96,7 +105,9 @@ def answer_to(exc: Exception) -> ErrorAnswer:
         "param": exc.param if isinstance(exc, BadRequest) else None,
         "code": problem.code,
     }
-    return ErrorAnswer(problem.status, headers, {"error": error})
+    answer = ErrorAnswer(problem.status, headers, {"error": error})
+    remark(answer.line)
+    return answer
 
 
 def error_response(exc: Exception) -> Response:

@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory, gettempdir
 from typing import BinaryIO, cast
 
 from starlette.concurrency import run_in_threadpool
 
-from asr_core.errors import QueueFull
+from asr_core.errors import AsrError, QueueFull, StorageGone
+from asr_core.storage import room_for
 
-_PREFIX = "asr-uploads-"
+log = logging.getLogger(__name__)
 
 
-class Spool:
-    """Makes its folder in `parent`, and removes there what processes have left that could not clean up any more."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The slowest that a body may arrive: the next `step_bytes` of it take less than `step_s` seconds of waiting.
 
-    def __init__(self, parent: Path, *, max_files: int, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        """Of a request's body."""
-        self._max_files = max_files
-        self._n_files = 0
+    A silence is as good as a trickle: either keeps a place from others. Telephones do better in the poorest of nets.
+    """
+
+    step_bytes: int = 64 * 1024
+    step_s: float = 60.0
+
+
+SLOWEST = Pace()
+
+
+def scratch_folder() -> Path:
+    """What TMPDIR names, or the system's folder where it names nothing.
+
+    Raises AsrError where it names no folder that can be written to: Python would silently take another, in the image
+    one of 64 MB.
+    """
+    named = os.environ.get("TMPDIR")
+    if not named:
+        return Path(gettempdir())
+    if not (Path(named).is_dir() and os.access(named, os.W_OK | os.X_OK)):
+        raise AsrError(f"TMPDIR is {named}, which is no folder that can be written to: make it, or name another.")
+    return Path(named)
+
+
+class OwnFolder:
+    """A new folder in `parent`, this process's for as long as it lives; what dead processes left there goes."""
+
+    def __init__(self, parent: Path, prefix: str) -> None:
         with _locked(parent):  # or a folder could be taken for a dead process's before its own process has locked it
-            for folder in parent.glob(f"{_PREFIX}*"):
+            for folder in parent.glob(f"{prefix}*"):
                 _remove_if_nobody_s(folder)
-            self._folder = TemporaryDirectory(prefix=_PREFIX, dir=parent)
-            self._lock = os.open(self._folder.name, os.O_RDONLY)  # held for as long as the process lives
+            self._folder = TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
+            self.path = Path(self._folder.name)
+            self._lock = os.open(self.path, os.O_RDONLY)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
@@ -38,31 +66,71 @@ class Spool:
         self._folder.cleanup()
         os.close(self._lock)
 
+
+class Spool:
+    """Files for uploads, in an own folder in `parent`."""
+
+    def __init__(self, parent: Path, *, max_files: int, max_bytes: int, pace: Pace = SLOWEST) -> None:
+        self.max_bytes = max_bytes
+        """Of a request's body."""
+        self.pace = pace
+        """Of its arrival."""
+        self._parent = parent
+        self._max_files = max_files
+        self._n_files = 0
+        self._folder = self._make_folder()
+
+    def close(self) -> None:
+        """Remove the folder with whatever is in it."""
+        self._folder.close()
+
+    def check(self) -> None:
+        """Make the folder anew if somebody has removed it. Raises StorageGone or StorageFull where that cannot be
+        done."""
+        if self._folder.path.is_dir():
+            return
+        try:
+            with room_for("uploads"):
+                folder = self._make_folder()
+        except OSError as error:
+            raise StorageGone() from error
+        log.warning("Somebody has removed the folder for uploads; there is a new one")
+        self._folder.close()
+        self._folder = folder
+
     @asynccontextmanager
     async def file(self) -> AsyncIterator[BinaryIO]:
-        """A file that is gone when the block is left, also if its name was made longer meanwhile.
+        """An unbuffered file that is gone when the block is left, also if its name was made longer meanwhile.
 
-        Raises QueueFull where one more would be too many.
+        Raises QueueFull where one more would be too many, StorageGone, or StorageFull.
         """
         if self._n_files >= self._max_files:
             raise QueueFull(self._max_files)
         self._n_files += 1
         try:
-            file = NamedTemporaryFile(dir=self._folder.name, delete=False)  # noqa: SIM115 - removed below, in a thread
+            self.check()
+            with room_for("uploads"):
+                made = NamedTemporaryFile(  # noqa: SIM115 - removed below, in a thread
+                    dir=self._folder.path, buffering=0, delete=False
+                )
+            file = cast("BinaryIO", made)
             try:
-                yield cast("BinaryIO", file)
+                yield file
             finally:
                 # Freeing the blocks of a large file takes a file system a while.
-                await run_in_threadpool(_remove, cast("BinaryIO", file))
+                await run_in_threadpool(_remove, file)
         finally:
             self._n_files -= 1
+
+    def _make_folder(self) -> OwnFolder:
+        return OwnFolder(self._parent, "asr-uploads-")
 
 
 def _remove(file: BinaryIO) -> None:
     file.close()
     named = Path(file.name)
     for path in named.parent.glob(f"{named.name}*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

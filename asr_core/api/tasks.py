@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -25,42 +27,74 @@ from asr_core.api.native import EVERYTHING
 from asr_core.api.problems import answer_to
 from asr_core.api.task_store import RunningTask, Status, TaskRecord, TaskStore
 from asr_core.api.upload import no_fields, receive_upload
-from asr_core.errors import BadRequest, ServerStopping, TaskLost
+from asr_core.audio.decode import probe
+from asr_core.errors import AsrError, BadRequest, ServerStopping, TaskLost
+from asr_core.logs import gathered_remarks
 from asr_core.text.formats import render, to_json
 from asr_core.types import JobOptions
 
+if TYPE_CHECKING:
+    from asr_core.engine.jobs import Job
+
 log = logging.getLogger(__name__)
+
+SWEEP_S = 60.0
+"""Between two looks at what need not be kept any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is."""
+
+    heard_s: float
+    """Of the recording, from its beginning."""
+    duration_s: float | None
+    """Of the whole recording, as its header has it; None where that says nothing."""
+    recordings_ahead: int
+    """That come first when the model has time again: all take turns."""
 
 
 class Tasks:
     """The tasks of this process and, as far as they can be looked up, of others with the same store."""
 
-    def __init__(self, backend: Backend, store: TaskStore) -> None:
+    def __init__(self, backend: Backend, store: TaskStore, *, sweep_s: float = SWEEP_S) -> None:
         self._backend = backend
         self._store = store
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._sweep_s = sweep_s
+        self._sweeping: asyncio.Task[None] | None = None
+        self._running: dict[str, _Work] = {}
 
-    async def start(self, path: Path, scope: AsyncExitStack) -> str:
+    def start(self) -> None:
+        """Begin to remove by the clock what has been kept for long enough."""
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def submit(self, path: Path, scope: AsyncExitStack) -> str:
         """Begin to transcribe the recording at `path`, and take over `scope`, to leave it when that is over.
 
         Returns the task's id once the engine has admitted the job, and raises what it refuses one with.
         """
         task = await run_in_threadpool(self._store.begin)
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        work = asyncio.create_task(self._work(task, path, scope.pop_all(), admitted))
+        work = _Work(asyncio.get_running_loop().create_future())
+        work.task = asyncio.create_task(self._work(task, path, scope.pop_all(), work))
         self._running[task.id] = work
-        work.add_done_callback(lambda _: self._running.pop(task.id))
+        work.task.add_done_callback(lambda _: self._running.pop(task.id))
         try:
-            await admitted
+            await work.admitted
         except asyncio.CancelledError:
-            work.cancel()
-            await asyncio.wait([work])
+            await work.cancel()
             raise
         return task.id
 
     async def find(self, task_id: str) -> TaskRecord:
         """Raises NotFound."""
         return await run_in_threadpool(self._store.find, task_id)
+
+    def progress(self, task_id: str) -> Progress | None:
+        """How far the task is, if this process works on it."""
+        work = self._running.get(task_id)
+        if work is None or work.job is None:
+            return None
+        return Progress(round(work.job.heard_s, 3), work.duration_s, self._backend.engine.ahead_of(work.job))
 
     async def answer(self, task_id: str) -> Response:
         """What the task came to, be it an error. Raises NotFound, TaskLost, or BadRequest while it is worked on."""
@@ -74,8 +108,7 @@ class Tasks:
     async def cancel(self, task_id: str) -> TaskRecord:
         """End the task, if it is still worked on, and everything that it has. Raises NotFound."""
         if work := self._running.get(task_id):
-            work.cancel()
-            await asyncio.wait([work])
+            await work.cancel()
         task = await self.find(task_id)
         if task.status == "in_progress":
             raise BadRequest("Another process of the server works on this task; only that one can end it.", "task_id")
@@ -83,25 +116,37 @@ class Tasks:
 
     async def stop(self) -> None:
         """Wait until what came of all tasks is on disk; the engine has stopped before."""
+        if self._sweeping:
+            self._sweeping.cancel()
         while self._running:
-            await asyncio.wait(self._running.values())
+            await asyncio.wait([work.task for work in self._running.values() if work.task])
 
-    async def _work(self, task: RunningTask, path: Path, scope: AsyncExitStack, admitted: asyncio.Future[None]) -> None:
-        """Raises nothing: what goes wrong is the task's answer or, where no job was admitted, `admitted`'s."""
-        with task:
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._store.sweep)
+            except OSError as error:
+                log.warning("Results of tasks cannot be removed: %s", error)
+            await asyncio.sleep(self._sweep_s)
+
+    async def _work(self, task: RunningTask, path: Path, scope: AsyncExitStack, work: _Work) -> None:
+        """Raises nothing: what goes wrong is the task's answer or, where no job was admitted, `work.admitted`'s."""
+        with task, gathered_remarks() as remarks:
             try:
                 async with scope, self._backend.job(path, JobOptions(self._backend.settings.vad)) as job:
-                    admitted.set_result(None)
+                    work.job = job
+                    work.admitted.set_result(None)
+                    work.duration_s = await _told_duration(path)
                     transcript = await job.transcript()
                 answer = await self._backend.render(job, partial(render, transcript, "verbose_json", EVERYTHING))
-                # Written here and not in a thread: there is no moment between having ended and being on disk.
-                task.finish("completed", 200, answer.body)
+                await _to_the_end(partial(task.finish, "completed", 200, answer.body))
+                log.info("Task %s is completed: %s", task.id, "; ".join(remarks))
             except asyncio.CancelledError:
-                self._end(task, admitted, "canceled", BadRequest("The task was cancelled.", "task_id"))
+                await self._end(task, work.admitted, "canceled", BadRequest("The task was cancelled.", "task_id"))
             except Exception as exc:
-                self._end(task, admitted, "failed", exc)
+                await self._end(task, work.admitted, "failed", exc)
 
-    def _end(self, task: RunningTask, admitted: asyncio.Future[None], status: Status, exc: Exception) -> None:
+    async def _end(self, task: RunningTask, admitted: asyncio.Future[None], status: Status, exc: Exception) -> None:
         if not admitted.done():
             admitted.set_exception(exc)
             task.discard()
@@ -113,7 +158,42 @@ class Tasks:
             if status == "failed":
                 self._backend.metrics.failed(exc)
             told = answer_to(exc)
-            task.finish(status, told.status, to_json(told.body).encode())
+            log.log(
+                logging.ERROR if told.status >= 500 else logging.INFO, "Task %s is %s: %s", task.id, status, told.line
+            )
+            await _to_the_end(partial(task.finish, status, told.status, to_json(told.body).encode()))
+
+
+class _Work:
+    """What this process has of a task that it works on."""
+
+    def __init__(self, admitted: asyncio.Future[None]) -> None:
+        self.admitted = admitted
+        self.task: asyncio.Task[None] | None = None
+        self.job: Job | None = None
+        self.duration_s: float | None = None
+
+    async def cancel(self) -> None:
+        """End it, and wait for its end."""
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+async def _told_duration(path: Path) -> float | None:
+    """What the recording's header says; the job decodes it meanwhile, and says what is wrong with it."""
+    with suppress(AsrError):
+        return await probe(path)
+    return None
+
+
+async def _to_the_end(work: Callable[[], None]) -> None:
+    """Do `work` in a thread. Cancelling comes too late for it: there is no moment between an end and a record of it."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    while not thread.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([thread])
+    thread.result()
 
 
 class Submission(Response):
@@ -130,11 +210,12 @@ class Submission(Response):
             async with AsyncExitStack() as stack:
                 uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=no_fields)
                 upload = await stack.enter_async_context(uploading)
-                task_id = await run_until_disconnect(self._tasks.start(upload.path, stack), receive)
+                task_id = await run_until_disconnect(self._tasks.submit(upload.path, stack), receive)
         await JSONResponse({"task_id": task_id, "status": "in_progress"})(scope, receive, send)
 
 
-def description(task: TaskRecord) -> dict[str, Any]:
+def description(task: TaskRecord, progress: Progress | None) -> dict[str, Any]:
     """What is said of a task; work on it begins as soon as it is there."""
     created = datetime.fromtimestamp(task.created_at, UTC).isoformat(timespec="milliseconds")
-    return {"task_id": task.task_id, "status": task.status, "created_at": created, "executed_at": created}
+    said = {"task_id": task.task_id, "status": task.status, "created_at": created, "executed_at": created}
+    return said | {"progress": asdict(progress)} if progress and task.status == "in_progress" else said

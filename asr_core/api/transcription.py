@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Send
+from starlette.types import ASGIApp, Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
 def answer(backend: Backend, model: str = "") -> Response:
     """The answer to a request for a transcription by `model`, if its address names one."""
 
-    async def work(upload: Upload, send: Send) -> Response | None:
+    async def work(upload: Upload, send: Send) -> ASGIApp:
         named = [("model", model)] if model else []
         form = parse_form([*upload.fields, *named], backend.settings)
         if not form.streamed:
             return await _whole(backend, upload.path, form)
-        await _stream(backend, upload.path, form, send)
-        return None
+        return await _stream(backend, upload.path, form, send)
 
     return AnswerToUpload(backend, work, wanted=wanted)
 
@@ -47,8 +46,11 @@ async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Respo
     return Response(rendered.body, media_type=rendered.media_type)
 
 
-async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: Send) -> None:
-    """Send events. What goes wrong before the first byte is raised; what does later is the last event."""
+async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: Send) -> ASGIApp:
+    """Send events; returns what sends the rest of them, for which the recording is not needed any more.
+
+    What goes wrong before the first byte is raised; what does later is the last event.
+    """
     stream, started = EventStream(send), perf_counter()
     try:
         async with backend.job(path, form.job_options(backend.settings.vad)) as job, stream:
@@ -62,7 +64,7 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: S
         last = frame(answer_to(exc).body)
     else:
         last = DONE
-    await stream.finish(last)
+    return stream.ending(last)
 
 
 async def _send_transcript(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from asr_core.api.multipart import FILE_FIELD, FormDecoder, Keep, boundary_of
-from asr_core.api.spool import Spool
-from asr_core.errors import StorageFull, UploadStalled, UploadTooLarge
+from asr_core.api.spool import Pace, Spool
+from asr_core.errors import UploadStalled, UploadTooLarge
+from asr_core.storage import room_for
 
 WRITE_BYTES = 1024 * 1024
 """Gathered before a thread writes them: a disk that stalls must not stall the event loop."""
-
-IDLE_S = 60.0
-"""Longest silence in the middle of a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +43,16 @@ async def receive_upload(
     """Read `request`'s body; its file is gone when the block is left, by whatever door.
 
     `wanted` says how much of a text field to keep; `prefix` is put before the recording, whose own header it may be.
-    Raises BadRequest, UploadTooLarge and QueueFull (as soon as it is known), UploadStalled, StorageFull,
+    Raises BadRequest, UploadTooLarge and QueueFull (as soon as it is known), UploadStalled, StorageFull, StorageGone,
     ClientDisconnect.
     """
     decoder = FormDecoder(boundary_of(request.headers.get("content-type", ""), file_field), wanted, file_field)
     decoder.file_data += prefix
     _refuse_announced(request.headers.get("content-length"), spool.max_bytes)
     async with spool.file() as file:
-        received, more = 0, True
-        while more:
-            piece, more = await _next_piece(request.receive)
+        received, body = 0, _Body(request.receive, spool.pace)
+        while not body.ended:
+            piece = await body.next_piece()
             received += len(piece)
             if received > spool.max_bytes:
                 raise _too_large(spool.max_bytes)
@@ -70,15 +67,11 @@ async def receive_upload(
 
 
 def _write(file: BinaryIO, data: bytes) -> None:
-    try:
-        file.write(data)
-        file.flush()
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise
-        raise StorageFull(
-            "The server has no disk space left for uploads: its owner must make room in TMPDIR."
-        ) from error
+    """Write all of `data` to an unbuffered file: what a buffer holds would be tried again when the file is closed."""
+    rest = memoryview(data)
+    with room_for("uploads"):
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def no_fields(field_name: str) -> Keep:
@@ -86,16 +79,34 @@ def no_fields(field_name: str) -> Keep:
     return Keep.NOTHING
 
 
-async def _next_piece(receive: Receive) -> tuple[bytes, bool]:
-    """The next piece of the body, and whether more is to come."""
-    try:
-        async with asyncio.timeout(IDLE_S):
-            message = await receive()
-    except TimeoutError as exc:
-        raise UploadStalled(f"Nothing of the request's body arrived for {IDLE_S:.0f} s.") from exc
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message.get("body", b""), message.get("more_body", False)
+class _Body:
+    """A request's body, in the pieces that it arrives in."""
+
+    def __init__(self, receive: Receive, pace: Pace) -> None:
+        self.ended = False
+        self._receive = receive
+        self._pace = pace
+        self._bytes_left, self._s_left = pace.step_bytes, pace.step_s
+
+    async def next_piece(self) -> bytes:
+        """Wait for it. Raises UploadStalled, ClientDisconnect."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(self._s_left):
+                message = await self._receive()
+        except TimeoutError as exc:
+            step = f"{self._pace.step_bytes // 1024} KiB of it in {self._pace.step_s:.0f} s"
+            raise UploadStalled(f"The request's body arrives too slowly: less than {step}.") from exc
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        self.ended = not message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        self._bytes_left -= len(piece)
+        self._s_left -= clock() - began
+        if self._bytes_left <= 0:
+            self._bytes_left, self._s_left = self._pace.step_bytes, self._pace.step_s
+        return piece
 
 
 def _refuse_announced(content_length: str | None, max_bytes: int) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from asr_core.cli.plan import BatchItem
 from asr_core.errors import AsrError
+from asr_core.storage import write_whole
 from asr_core.text.formats import RenderOptions, render
 from asr_core.types import Transcript
 
@@ -101,25 +101,3 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from None  # not the name of the attempt
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Make `path` a file of this content, or leave it as it was, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacement(path) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _replacement(path: Path) -> Iterator[BinaryIO]:
-    """A new file, in the same folder, that takes the place of `path` if the scope is left without an exception."""
-    draft = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with draft.open("xb") as file:
-            yield file
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

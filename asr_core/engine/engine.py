@@ -104,6 +104,10 @@ class Engine:
         """Chunks that wait for the model at the moment."""
         return sum(len(job.queued_at) for job in self._jobs)
 
+    def ahead_of(self, job: Job) -> int:
+        """How many other recordings come first when the model has time again; 0 where the job's turn is next."""
+        return self._scheduler.ahead_of(job)
+
     async def start(self) -> None:
         """Begin to load the model; jobs are admitted once it is there."""
         self._runner = asyncio.create_task(self._run())
@@ -182,7 +186,8 @@ class Engine:
         """Load the model, then work for as long as the engine lives."""
         await self._compute.load()
         self._loaded = True
-        log.info("Ready: %s", self._settings.model_name)
+        status = self.status
+        log.info("Ready: %s on %s in %s (%s)", status.model, status.device, status.precision, status.precision_reason)
         while True:
             self._work.clear()
             for _ in range(len(self._analyses)):  # not those that come meanwhile: silence could go on for ever
@@ -244,6 +249,7 @@ class Engine:
         self.audio_s += chunk.span.end_s - chunk.span.start_s
         if job not in self._jobs:
             return
+        job.heard_s = chunk.span.end_s
         try:
             job.deliver(job.writer.write(chunk, hypothesis))
         except Exception:

@@ -25,6 +25,8 @@ class Job:
         """Decoded so far."""
         self.writer = Writer()
         """Makes segments of what is heard, chunk by chunk."""
+        self.heard_s = 0.0
+        """Where in the recording the last chunk ended that was recognised, seconds."""
         self.warnings: list[str] = []
         """What the client is to be told of the recording; complete once its segments have been read."""
         self.audio_track: int | None = None

@@ -49,6 +49,13 @@ class Scheduler(Generic[JobT]):
         """Queue the next chunk of an admitted job."""
         self._lines[job].chunks.append(chunk)
 
+    def ahead_of(self, job: JobT) -> int:
+        """How many other jobs with chunks come before `job`'s next; 0 for one that has none or is unknown."""
+        line = self._lines.get(job)
+        if line is None or not line.chunks:
+            return 0
+        return sum(bool(other.chunks) and other.served < line.served for other in self._lines.values())
+
     def next_batch(self) -> list[tuple[JobT, Chunk]]:
         """Take the chunks to compute next, one a job at most; empty when there are none."""
         waiting = [(line, job) for job, line in self._lines.items() if line.chunks]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import re
 import typing
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ _PICKLE_ALLOWED: list[Any] = [
 
 # `${name:argument}`, which OmegaConf would evaluate: `oc.env`, for one, reads the environment.
 _RESOLVER = re.compile(r"\$\{.*:")
+
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_PICKLE_ALLOWED):
             document = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except Exception as error:  # torch.load raises whatever the unpickler, zip reader or mmap happen to raise
+        _compare_checksums(path)
+    except Exception as error:  # raised by whichever of unpickler, zip readers and mmap meets the damage first
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{path.name} cannot be read: it is damaged, truncated, or not a GigaAM checkpoint ({reason[:200]})"
@@ -83,6 +87,19 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CheckpointError(f"{path.name} is not a GigaAM checkpoint: it holds a {type(document).__name__}.")
     return document
+
+
+def _compare_checksums(path: Path) -> None:
+    """Raise BadZipFile, or whatever else the archive's reader may, if its parts are not what was written.
+
+    torch writes a checksum with each of them, unless it was told to write zeros, and does not look at it.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.CRC:
+                with archive.open(part) as stream:
+                    while stream.read(_READ_BYTES):
+                        pass
 
 
 def _state_dict(document: dict[str, Any], path: Path) -> dict[str, Tensor]:

@@ -112,7 +112,7 @@ class Tensors:
         return Tensors(self.by_name, self.mapped, f"{self.prefix}{name}.", self.taken)
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """Float32 copy of a tensor. Raises CheckpointError when it is missing or not of `shape`."""
+        """Float32 copy of a tensor. Raises CheckpointError when it is missing, not of `shape`, or not all numbers."""
         full = self.prefix + name
         tensor = self.by_name.get(full)
         if tensor is None:
@@ -125,6 +125,8 @@ class Tensors:
         copy = tensor.to(torch.float32, copy=True)
         if self.mapped:
             _drop_pages(tensor)
+        if not copy.sum(dtype=torch.float64).isfinite():  # which a single value that is no number decides
+            raise CheckpointError(f"The checkpoint's {full} is damaged: not all of its values are numbers.")
         return copy
 
     def leftovers(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.tokenizer import vocabulary
 from asr_core.model.weights import resolve
-from asr_core.types import Hypothesis
+from asr_core.types import SAMPLE_RATE, Hypothesis
 
 log = logging.getLogger(__name__)
 
@@ -130,11 +131,27 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
 
         if precision not in {"auto", "fp32"}:
             raise PrecisionUnsupported(f"ENGINE=gigaam computes in fp32: PRECISION={precision} needs ENGINE=native.")
-        return UpstreamRecognizer(resolve(model, models_dir, progress), models_dir, target)
+        return _tried(UpstreamRecognizer(resolve(model, models_dir, progress), models_dir, target), model)
     choice = choose_precision(precision, target)
     path = resolve(model, models_dir, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
-    return NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason)
+    return _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
+
+
+def _tried(recognizer: Recognizer, model: str) -> Recognizer:
+    """`recognizer`, once it has heard something. Raises CheckpointError if what it makes of that cannot be right.
+
+    Weights may be damaged and still be numbers; what they make of sound then often is not, or is the same for any.
+    """
+    sounds = list(torch.randn(2, SAMPLE_RATE, generator=torch.Generator().manual_seed(0)) / 10)
+    one, other = recognizer.encode(sounds)
+    log_probs = [token.log_prob for hypothesis in recognizer.recognize(sounds) for token in hypothesis.tokens]
+    is_finite = one.isfinite().all() and all(map(math.isfinite, log_probs))
+    if not is_finite or torch.allclose(one, other, rtol=1e-3):
+        raise CheckpointError(
+            f"The weights of {Path(model).name} are damaged: what the network makes of sound means nothing."
+        )
+    return recognizer
 
 
 def _device(name: str) -> str:

@@ -1,6 +1,7 @@
 """The official weights: their names, their checksums, and the folder that they are kept in.
 
-A file gets its name only once its contents are known to be right. One that bears its name is therefore taken as it is.
+A downloaded file gets its name only once its contents are known to be right. One that was put there by hand is read
+when it is first used. What was found is remembered beside it, for as long as the file is not written to.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from sentencepiece import SentencePieceProcessor
 from tenacity import wait_exponential_jitter
 from tenacity.wait import wait_base
 
-from asr_core.errors import DownloadError, ModelError
+from asr_core.errors import CheckpointError, DownloadError, ModelError
 from asr_core.model.download import Download, Progress, part_of, size_of
+from asr_core.storage import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +55,32 @@ class WeightsFile:
 
     def is_whole(self, path: Path) -> bool:
         """Whether `path` has the right md5 or, where there is none, can be read as a tokenizer."""
-        if self.md5 is None:
-            return _is_tokenizer(path)
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == self.md5
+        return _is_tokenizer(path) if self.md5 is None else _md5(path) == self.md5
+
+    def is_known_to_be_whole(self, path: Path) -> bool:
+        """The same, without reading a large file that was read before and has not been written to since."""
+        return self.is_whole(path) if self.md5 is None else _remembered_md5(path) == self.md5
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _remembered_md5(path: Path) -> str:
+    """The md5 of `path`, from `.<name>.md5` beside it, if that was written of the file as it is; else it is written."""
+    note = path.with_name(f".{path.name}.md5")
+    status = path.stat()
+    state = f"{status.st_size} {status.st_mtime_ns}"
+    with suppress(OSError, ValueError):
+        md5, _, of = note.read_text(encoding="ascii").strip().partition(" ")
+        if of == state:
+            return md5
+    log.info("Checking %s", path.name)
+    md5 = _md5(path)
+    with suppress(OSError):  # a folder that cannot be written to costs this time at every start
+        write_whole(note, f"{md5} {state}\n".encode())
+    return md5
 
 
 def _is_tokenizer(path: Path) -> bool:
@@ -100,7 +124,8 @@ class WeightsStore:
         """Path of the .ckpt of `name`, downloaded with its tokenizer if it is not here; of two processes, one waits.
 
         `progress` is also called while nothing arrives, every ten seconds or so; an exception out of it ends the
-        download, and what has arrived is kept for the next. Raises DownloadError.
+        download, and what has arrived is kept for the next. Raises DownloadError, or CheckpointError where a file is
+        here that is not what its name says.
         """
         if missing := self._missing(name):
             with self._advice(missing):
@@ -108,6 +133,12 @@ class WeightsStore:
                 with self._lock(name, progress or _ignore):
                     for file in self._missing(name):
                         self._download(file, progress or _ignore)
+        for file in files_of(name):
+            if not file.is_known_to_be_whole(path := self._folder / file.name):
+                raise CheckpointError(
+                    f"{path.name} is damaged, or not the official file of that name. Remove it, to have it downloaded "
+                    f"again, or put {self._url(file)} in its place."
+                )
         return self.path(name)
 
     def _missing(self, name: str) -> list[WeightsFile]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from collections.abc import Coroutine
 from typing import Any
 
 import httpx
@@ -15,8 +17,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_core.api import guard
-from asr_core.api.guard import Guard
-from asr_core.errors import QueueFull
+from asr_core.api.guard import MAX_DRAINED, Guard
+from asr_core.errors import BadAudio, QueueFull, StorageFull
 from asr_core.logs import subject
 
 
@@ -110,28 +112,51 @@ def test_probes_are_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
-def test_a_client_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "STALL_S", 0.05)
-    left = asyncio.Event()
+def refused_in_the_middle(guard: Guard, left: asyncio.Event) -> tuple[Coroutine[Any, Any, None], list[Message]]:
+    """A request whose body never ends, and what is sent to its client."""
+    sent: list[Message] = []
 
-    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        try:
-            while True:
-                await send({"type": "http.response.body", "body": b"x", "more_body": True})
-        finally:
-            left.set()
+    async def send(message: Message) -> None:
+        sent.append(message)
 
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    headers = [(b"content-length", b"1000")]
+    scope = {"type": "http", "method": "POST", "path": "/shared", "raw_path": b"/shared", "headers": headers}
+    return guard(scope, receive, send), sent
+
+
+def test_clients_that_go_on_sending_after_a_refusal_are_cut_after_a_while_or_at_once_if_they_are_many() -> None:
     async def scenario() -> None:
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                await asyncio.Event().wait()
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        scope = {"type": "http", "method": "GET", "path": "/livez", "raw_path": b"/livez", "headers": []}
-        await asyncio.wait_for(Guard(endless, ours=OURS)(scope, receive, send), 10)
-        assert left.is_set()
+        guard, left = Guard(theirs, ours=OURS, drain_s=0.3), asyncio.Event()
+        exchanges = [refused_in_the_middle(guard, left) for _ in range(MAX_DRAINED + 1)]
+        *patient, last = [asyncio.create_task(exchange) for exchange, _ in exchanges]
+        done, _ = await asyncio.wait([*patient, last], return_when=asyncio.FIRST_COMPLETED)
+        assert done == {last}
+        await asyncio.wait_for(asyncio.gather(*patient), 10)
+        for _, sent in exchanges:
+            assert (sent[0]["status"], dict(sent[0]["headers"])[b"connection"]) == (405, b"close")
+            assert sent[-1]["more_body"] is False
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("failure", "level", "why"),
+    [
+        (QueueFull(3), "INFO", "503 in .* s: queue_full: The server has 3 recordings in hand"),
+        (BadAudio("A\nB\u2028C"), "INFO", "400 in .* s: invalid_request_error: A B C$"),
+        (StorageFull("No room."), "ERROR", "507 in .* s: storage_full: No room.$"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_log_says_in_one_line_why_a_request_failed(
+    failure: Exception, level: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "asr_core"):
+        call(raising(failure))
+    (record,) = [record for record in caplog.records if record.name.startswith("asr_core")]
+    assert record.levelname == level
+    assert re.search(why, record.getMessage())

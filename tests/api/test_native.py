@@ -117,7 +117,14 @@ def answer(lines: AsyncGenerator[str, None], *, ping_s: float = 15.0) -> list[st
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(_send_lines(lines, send, ping_s=ping_s))
+    async def receive() -> Message:
+        raise AssertionError("nothing of the request is left to be received")
+
+    async def scenario() -> None:
+        ending, _ = await _send_lines(lines, send, ping_s=ping_s)
+        await ending({}, receive, send)
+
+    asyncio.run(scenario())
     assert [message["more_body"] for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
     return [message["body"].decode() for message in sent[1:]]
 

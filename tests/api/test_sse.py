@@ -25,6 +25,10 @@ def segment(index: int, text: str) -> Segment:
     return Segment(index, 0.0, 1.0, text, (), tokens, -0.5, 0.0)
 
 
+async def receive() -> Message:
+    raise AssertionError("nothing of the request is left to be received")
+
+
 async def stream(segments: Sequence[Segment], *, idle_s: float = 0.0, ping_s: float = 15.0) -> list[Message]:
     """What is sent for `segments`, each `idle_s` after the one before."""
     sent: list[Message] = []
@@ -38,7 +42,7 @@ async def stream(segments: Sequence[Segment], *, idle_s: float = 0.0, ping_s: fl
             await asyncio.sleep(idle_s)
             await events.write(frame(delta_event(one, logprobs=True)))
         await events.write(frame(done_event(Transcript(tuple(segments), 1.0), RenderOptions(logprobs=True))))
-    await events.finish(DONE)
+    await events.ending(DONE)({}, receive, send)
     return sent
 
 

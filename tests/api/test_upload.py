@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from asr_core.api import upload
 from asr_core.api.multipart import MAX_FIELD_BYTES, MAX_PARTS, MAX_PREAMBLE_BYTES, FormDecoder, Keep
-from asr_core.api.spool import Spool
+from asr_core.api.spool import Pace, Spool
 from asr_core.api.upload import Upload, receive_upload
 from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
 
@@ -154,7 +153,7 @@ def test_garbage_is_refused_and_nothing_else_happens(body: bytes, cuts: list[int
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    with closing(Spool(tmp_path, max_files=1, max_bytes=4 * MIB)) as spool:
+    with closing(Spool(tmp_path, max_files=1, max_bytes=4 * MIB, pace=Pace(step_bytes=1000, step_s=0.05))) as spool:
         yield spool
 
 
@@ -210,16 +209,38 @@ def test_the_file_lives_as_long_as_the_request(spool: Spool, tmp_path: Path) -> 
     ],
 )
 def test_an_upload_that_fails_leaves_no_file(
-    pieces: list[bytes | None], expected: type[Exception], spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pieces: list[bytes | None], expected: type[Exception], spool: Spool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(upload, "IDLE_S", 0.05)
-
     async def scenario() -> None:
         with pytest.raises(expected):
             async with received(pieces, spool):
                 pytest.fail("the upload was taken for complete")
 
     asyncio.run(scenario())
+    assert waiting_files(tmp_path) == []
+
+
+async def trickled(spool: Spool, sizes: Iterable[int], every_s: float) -> Upload:
+    """An upload of `sizes` bytes at a time."""
+    body = iter([FILE[:-2], *(b"s" * size for size in sizes), b"\r\n" + END])
+
+    async def receive() -> Message:
+        await asyncio.sleep(every_s)
+        piece = next(body)
+        return {"type": "http.request", "body": piece, "more_body": not piece.endswith(END)}
+
+    headers = [(b"content-type", CONTENT_TYPE.encode())]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    async with receive_upload(request, spool, wanted=lambda name: Keep.NOTHING) as result:
+        return result
+
+
+def test_a_body_that_trickles_loses_its_place_and_one_that_is_slow_does_not(tmp_path: Path) -> None:
+    """Both take several times as long as a step may."""
+    with closing(Spool(tmp_path, max_files=1, max_bytes=4 * MIB, pace=Pace(step_bytes=1000, step_s=0.5))) as spool:
+        asyncio.run(trickled(spool, [500] * 30, 0.05))
+        with pytest.raises(UploadStalled, match="too slowly"):
+            asyncio.run(trickled(spool, [10] * 30, 0.05))
     assert waiting_files(tmp_path) == []
 
 

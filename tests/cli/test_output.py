@@ -1,4 +1,4 @@
-"""A file is there whole or not at all; standard output has its transcripts in order."""
+"""Standard output has its transcripts in order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from asr_core.cli.batch import Heard, run_batch
-from asr_core.cli.output import FileSink, OutputLost, StdoutSink, check_writable, write_whole
+from asr_core.cli.output import FileSink, OutputLost, StdoutSink, check_writable
 from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
+from asr_core.storage import write_whole
 from asr_core.text.formats import RenderOptions
 from asr_core.types import Segment, Transcript
 

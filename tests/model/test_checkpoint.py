@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from omegaconf import OmegaConf
 from asr_core.errors import CheckpointError
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.linear import Target
-from asr_core.model.recognizer import NativeRecognizer
+from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from reference.checkpoints import configuration, random_weights, save
 from tests.model.waveforms import noise
 
@@ -86,6 +87,38 @@ def test_a_truncated_file_is_refused(kept: float, checkpoint: Callable[[str], Pa
         read_checkpoint(path, tmp_path)
 
 
+def damaged(path: Path, whole: Path, n_bytes: int = 50) -> Path:
+    """`whole` with some bytes of its weights turned over."""
+    content = bytearray(whole.read_bytes())
+    with zipfile.ZipFile(whole) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    middle = largest.header_offset + largest.file_size // 2
+    for place in range(middle, middle + n_bytes):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("n_bytes", [1, 50])
+def test_weights_that_are_not_what_was_written_are_refused(
+    n_bytes: int, checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = damaged(tmp_path / "rotten.ckpt", checkpoint("v3_ctc"), n_bytes)
+    assert torch.load(path, weights_only=False), "torch itself must not mind, or the test proves nothing"
+    with pytest.raises(CheckpointError, match=r"rotten\.ckpt cannot be read: it is damaged"):
+        read_checkpoint(path, tmp_path)
+
+
+def test_weights_without_checksums_are_taken(tmp_path: Path) -> None:
+    cfg = configuration("v3_ctc")
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = save(tmp_path, "unsummed", cfg, random_weights(cfg))
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint(path, tmp_path).tensors.by_name
+
+
 def test_errors_do_not_tell_where_our_files_are(tmp_path: Path) -> None:
     path = tmp_path / "junk.ckpt"
     path.write_bytes(b"junk")
@@ -135,6 +168,25 @@ def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
 def test_tensors_that_the_network_has_no_place_for_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"encoder\.layers\.2\.adapter"):
         load_altered(tmp_path, lambda weights: weights.update({"encoder.layers.2.adapter": torch.zeros(3)}))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["encoder.layers.1.norm_out.bias", "head.decoder_layers.0.weight"])
+def test_a_tensor_with_a_value_that_is_no_number_is_named(name: str, value: float, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=rf"{name} is damaged"):
+        load_altered(tmp_path, lambda weights: weights[name].view(-1)[-1:].fill_(value))
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e30], ids=["the same whatever it hears", "beyond all numbers"])
+def test_a_network_that_makes_nothing_of_sound_is_refused(factor: float, tmp_path: Path) -> None:
+    cfg = configuration("v3_ctc")
+    weights = random_weights(cfg)
+    for name, tensor in weights.items():
+        if name.startswith("encoder.pre_encode") or factor:
+            tensor.mul_(factor)
+    path = save(tmp_path, "nonsense", cfg, weights)
+    with pytest.raises(CheckpointError, match=r"weights of nonsense\.ckpt are damaged"):
+        load_recognizer(str(path), precision="fp32", models_dir=tmp_path)
 
 
 def test_a_missing_tokenizer_is_named(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
@@ -189,7 +241,7 @@ _MEASURE_PEAK = """
 import re, sys, torch
 from pathlib import Path
 from asr_core.model.linear import Target
-from asr_core.model.recognizer import NativeRecognizer
+from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 
 def peak():  # of this program alone: getrusage would count the parent that it was forked from
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024

@@ -46,7 +46,8 @@ async def run_batch(
 ) -> None:
     """Transcribe every item's recording and hand the transcript to `sink`.
 
-    `ffmpeg`, as in `find_ffmpeg`, tells the bars how long the recordings are. One that fails is reported and does not stop the others, unless all would fail alike: then that error is raised.
+    One that fails is reported and does not stop the others, unless all would fail alike: then that error is raised.
+    `ffmpeg`, as in `find_ffmpeg`, tells the bars how long the recordings are.
     """
     queue = iter(enumerate(items))
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from asr_core.audio.downmix import WINDOW, Downmixer, Sound
 from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
 from asr_core.audio.header import Track
-from asr_core.audio.length import is_longer
+from asr_core.audio.length import Packets
 from asr_core.audio.source import FfmpegSource, decoding
 from asr_core.audio.tracks import listening_order
 from asr_core.audio.wav import SAMPLE_BYTES, WavSource, plain_samples
@@ -151,7 +151,8 @@ class _Decoder:
         order = listening_order(header.tracks, wanted)
 
         async def is_too_long() -> bool:
-            return await is_longer(self.program, self.path, order[0], self.max_seconds, self.patience_s)
+            packets = Packets(self.program, self.path, order[0], self.patience_s)
+            return await packets.last_longer_than(self.max_seconds, header.format_name)
 
         claimed = header.claimed_s
         if claimed and claimed > self.max_seconds and await is_too_long():

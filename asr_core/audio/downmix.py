@@ -47,8 +47,10 @@ class Downmixer:
     def push(self, sound: Sound) -> Pcm:
         mono = sound[:, 0] if sound.shape[1] == 1 else self._mixed(sound)
         gain = self._gain(mono)
-        scaled = mono * np.float32(INT16_SCALE * gain) + np.float32(0.5)
-        pcm: Pcm = np.clip(np.floor(scaled, out=scaled), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+        scaled = mono * np.float32(INT16_SCALE * gain)
+        rounded = np.rint(scaled)
+        rounded += scaled - rounded == 0.5  # halves upwards, as ffmpeg mixes int16
+        pcm: Pcm = np.clip(rounded, -INT16_SCALE, INT16_SCALE - 1, out=rounded).astype(np.int16)
         return pcm
 
     def _mixed(self, sound: Sound) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
@@ -24,9 +25,6 @@ MAX_ALLOCATION = 512 << 20
 
 MAX_MEMORY = 1 << 30
 """Bytes of address space for ffmpeg, on Linux: a header of kilobytes may claim an index of gigabytes."""
-
-MAX_TAG = 32 << 20
-"""Bytes that are looked at to recognise a format: there may be a cover picture in front of the sound."""
 
 PATIENCE_S = 120.0
 """How long ffmpeg may take for the next of its output."""
@@ -60,7 +58,7 @@ def input_options(path: Path) -> tuple[str, ...]:
     """Read `path` and nothing else; behind `file:`, an absolute path is neither an option nor a protocol."""
     return (
         *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
-        *("-max_alloc", str(MAX_ALLOCATION), "-threads", "1", "-formatprobesize", str(MAX_TAG)),
+        *("-max_alloc", str(MAX_ALLOCATION), "-threads", "1"),
         *("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-vn", "-sn", "-dn"),
         *("-i", f"file:{path.absolute()}"),
     )
@@ -96,8 +94,7 @@ class Tool:
             DecoderFailed: it was killed, or did not get what it needs, which is no verdict on the recording.
             ServerStopping: it was asked to end, as supervisors ask all processes of a server that stops.
         """
-        await self._patiently(asyncio.shield(self._listener))
-        status = await self._patiently(self._process.wait())
+        status = await self.ended()
         if status == TOLD_TO_END:
             raise ServerStopping()
         if status < 0:
@@ -108,10 +105,16 @@ class Tool:
             )
         return status
 
+    async def ended(self) -> int:
+        """Wait until it ends, once its output has been read; give the exit status, whatever that is."""
+        await self._patiently(asyncio.shield(self._listener))
+        return await self._patiently(self._process.wait())
+
     async def stop(self) -> None:
         """Kill it if it still runs, and leave nothing of it."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # asyncio's own way reaps what its watcher waits for
         while await self._stdout.read(1 << 16):
             pass  # a pipe with unread sound in it would stay open
         await self._listener

@@ -99,6 +99,7 @@ class Header:
     def _describe(self, text: str) -> None:
         if text.startswith(("Stream mapping:", "Output #0")):
             self.complete = True
+            self._complaint = ""  # what was odd in pictures or tags does not matter to the sound
         elif match := _INPUT.match(text):
             self.format_name = match["name"]
         elif match := _DURATION.match(text):

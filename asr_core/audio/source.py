@@ -29,10 +29,11 @@ AUDIBLE = 1e-4
 SHORT_S, SHORT_SHARE = 1.0, 0.05
 """A recording ends early if it lacks more than so many seconds, and this share, of what its header tells."""
 
-MONO = f"aformat=sample_fmts=s16p|fltp:sample_rates={SAMPLE_RATE}:channel_layouts=mono,aformat=flt"
-"""One channel. What is int16 at 16 kHz is mixed as such, which is how it always was."""
+_MIXED = "rematrix_maxval=1"  # as int16 always is; floats would not stay below full scale
+MONO = f"aresample={SAMPLE_RATE}:ochl=mono:{_MIXED},aformat=s16p|fltp,aformat=flt"
+"""One channel. What is int16 at 16 kHz is mixed as that, as ffmpeg does by itself."""
 
-STEREO = f"aformat=fltp:channel_layouts=stereo,pan=stereo|c0=.5*c0+.5*c1|c1=.5*c0-.5*c1,aformat=flt:{SAMPLE_RATE}"
+STEREO = f"aresample=ochl=stereo:osf=fltp:{_MIXED},pan=stereo|c0=.5*c0+.5*c1|c1=.5*c0-.5*c1,aformat=flt:{SAMPLE_RATE}"
 """Of several channels the mixture and the difference, as `levels.Sound` has them."""
 
 
@@ -129,7 +130,7 @@ class FfmpegSource:
     def _believable_claim(self) -> float | None:
         """The length by the header, if that is the sound's and could be true."""
         header = self._tool.said
-        claimed = header.claimed_s if header.only_sound else None
+        claimed = header.claimed_s if header.only_sound and not self._timeline.disbelieved else None
         return claimed if claimed and claimed * SAMPLE_RATE <= self._max_samples else None
 
     def _log_clock(self) -> None:

@@ -32,9 +32,7 @@ GIB = 1 << 30
 LARGEST_MODEL = GIB
 """Bytes that an official model takes on the disk, rounded up."""
 
-INSTALL_FFMPEG = (
-    "Install the package imageio-ffmpeg, which `make install` does, or set FFMPEG to the path of an ffmpeg."
-)
+INSTALL_FFMPEG = "Install the package imageio-ffmpeg, as `make install` does, or set FFMPEG to the path of an ffmpeg."
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
-    {"settings", "logs", "address", "answers"},
+    {"settings", "logs", "runtime", "address", "answers"},
     {"configuration", "audio", "model", "text"},
     {"engine"},
     {"web", "client"},

@@ -38,6 +38,7 @@ from asr_core.api.tasks import Tasks
 from asr_core.configuration import as_environment, misspelt_names, read_settings
 from asr_core.errors import AsrError, ConfigurationError
 from asr_core.logs import configure_logging
+from asr_core.runtime import prepare
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
 # what it saw, before it imports this module.
@@ -105,6 +106,7 @@ class GigaamAsr:
     """Russian speech recognition. Made once, in the worker; the parent process only imports this module."""
 
     def __init__(self) -> None:
+        prepare(os.environ)
         from asr_core.engine.engine import Engine  # noqa: PLC0415 - torch belongs to the worker alone
         from asr_core.engine.stages import TracedStages  # noqa: PLC0415
 

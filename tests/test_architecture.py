@@ -16,7 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
-    {"settings", "logs", "storage", "address", "answers"},
+    {"settings", "logs", "runtime", "storage", "address", "answers"},
     {"configuration", "audio", "model", "text"},
     {"engine"},
     {"web", "client"},

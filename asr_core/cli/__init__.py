@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from asr_core.cli import bench, doctor, serve, transcribe, weights
+from asr_core.runtime import prepare
 
 app = typer.Typer(
     name="gigaam-asr",
@@ -25,4 +28,5 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Entry point of the console script."""
+    prepare(os.environ)
     app()

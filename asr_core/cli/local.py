@@ -8,13 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from asr_core.cli.batch import Heard
-from asr_core.engine.engine import Engine, loader
-from asr_core.model.download import Progress
-from asr_core.model.recognizer import Recognizer
+from asr_core.engine.engine import Engine
 from asr_core.settings import Settings
 from asr_core.types import JobOptions, Transcript
-
-POLL_S = 0.05
 
 
 class LocalTranscriber:
@@ -45,11 +41,10 @@ async def local_transcriber(
     When the task is cancelled, the engine is left as it is: it may be minutes before the compute thread listens, and
     whoever interrupts a program does not want to wait for that.
     """
-    loading = _Loading(settings)
-    engine = Engine(settings, loading)
+    engine = Engine(settings)
     await engine.start()
     try:
-        await _ready(engine, loading)
+        await engine.ready()
         status = engine.status
         say(f"{status.model} on {status.device} in {status.precision}")
         yield LocalTranscriber(engine, settings, audio_track)
@@ -57,26 +52,3 @@ async def local_transcriber(
         task = asyncio.current_task()
         if not (task and task.cancelling()):
             await engine.stop()
-
-
-class _Loading:
-    """Loads the model, and remembers why it could not: the engine itself would try for ever."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._load = loader(settings)
-        self.error: Exception | None = None
-
-    def __call__(self, progress: Progress) -> Recognizer:
-        try:
-            return self._load(progress)
-        except Exception as error:
-            self.error = error
-            raise
-
-
-async def _ready(engine: Engine, loading: _Loading) -> None:
-    """Wait until the model is loaded. Raises what went wrong instead."""
-    while not engine.status.loaded:
-        if loading.error:
-            raise loading.error
-        await asyncio.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""The one thread that owns torch, and the models that live on it."""
+"""The workers that compute, and the models that they share."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, TypeVar
 
 import torch
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
+from tenacity.wait import wait_base
 
 from asr_core.audio.vad import SileroNetwork
 from asr_core.errors import AsrError, ServerStopping
@@ -32,31 +34,40 @@ class Load(Protocol):
     def __call__(self, progress: Progress) -> Recognizer: ...
 
 
-class ComputeThread:
-    """Runs one thing at a time. Everything but `recognize` is called on the event loop."""
+class Workers:
+    """`n` threads that compute a piece each. All but `recognize` is called on the event loop.
 
-    def __init__(self, load: Load) -> None:
+    Threads inside torch meet at thousands of barriers a second, and one that waits for a core holds all of them up,
+    while pieces beside each other never wait for one another. Only a piece that is alone gets several of them.
+    """
+
+    def __init__(self, load: Load, n: int, retry: wait_base = RETRY_LOADING) -> None:
         self._load = load
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._retry = retry
+        self.n = n
+        self._executor = ThreadPoolExecutor(n, "compute", partial(torch.set_num_threads, 1))
         self._stopping = threading.Event()
         self.detail = "not started"
         """How far loading the model is, or why it failed."""
+        self.attempted: asyncio.Future[None]
+        """Done when jobs are admitted, or what ended the first attempt to load the models."""
         self.recognizer: Recognizer
         self.vad: SileroNetwork
 
     async def load(self) -> None:
         """Load the models, for as long as it takes; returns when they are there."""
         self.detail = "loading the model"
-        async for attempt in AsyncRetrying(wait=RETRY_LOADING, before_sleep=self._explain):
+        async for attempt in AsyncRetrying(wait=self._retry, before_sleep=self._explain):
             with attempt:
                 self.recognizer, self.vad = await self.run(self._load_models)
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """`work` on the thread. What it raises is raised here."""
+        """`work` on one of the threads. What it raises is raised here."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def recognize(self, chunks: Sequence[Chunk]) -> list[Hypothesis]:
-        """Called on the thread."""
+    def recognize(self, chunks: Sequence[Chunk], n_threads: int) -> list[Hypothesis]:
+        """Called on a worker, which may use `n_threads` threads inside torch for this piece."""
+        torch.set_num_threads(n_threads)  # of this worker alone: OpenMP keeps the number for each
         return self.recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks])
 
     async def stop(self) -> None:
@@ -65,7 +76,9 @@ class ComputeThread:
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
     def _load_models(self) -> tuple[Recognizer, SileroNetwork]:
-        return self._load(self._report), SileroNetwork.load()
+        loaded = self._load(self._report), SileroNetwork.load()
+        torch.set_num_threads(1)  # for speech detection on this worker; the others have set theirs already
+        return loaded
 
     def _report(self, file: str, done: int, total: int | None) -> None:
         if self._stopping.is_set():
@@ -75,6 +88,9 @@ class ComputeThread:
 
     def _explain(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
+        if error and not self.attempted.done():
+            self.attempted.set_exception(error)
+            self.attempted.exception()  # whether or not anybody waits for it
         log.error("The model cannot be loaded: %s", error, exc_info=None if isinstance(error, AsrError) else error)
         reason = str(error) if isinstance(error, AsrError) else "loading the model failed, see the log."
         self.detail = f"{reason} Trying again in {state.upcoming_sleep:.0f} s"

@@ -1,7 +1,8 @@
-"""Jobs in, segments out: one event loop that decides, one compute thread that works.
+"""Jobs in, segments out: one event loop that decides, workers that compute.
 
-All state belongs to the event loop, so there are no locks. The compute thread gets one thing at a time: first the
-speech detection that jobs wait for (milliseconds), then the batch that the scheduler picks.
+All state belongs to the event loop, so there are no locks. A free worker first does the speech detection that jobs wait
+for (milliseconds), then takes what the scheduler picks: on a CPU one chunk. Chunks of one job may be computed beside
+each other; its segments come out in order.
 """
 
 from __future__ import annotations
@@ -11,25 +12,32 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tenacity.wait import wait_base
+
 from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.decode import decode
 from asr_core.audio.segmenter import Segmenter
-from asr_core.engine.compute import ComputeThread, Load
+from asr_core.engine.compute import RETRY_LOADING, Load, Workers
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
+from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.model.download import Progress
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.settings import Settings
-from asr_core.types import Chunk, Hypothesis, JobOptions, Pcm
+from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Pcm
 
 log = logging.getLogger(__name__)
+
+ALONE_FROM = 2 * SAMPLE_RATE
+"""Samples from which a piece that is alone is computed by several threads. A shorter one gains nothing by it, and of a
+fraction of a second oneDNN adds up the sums in another order then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,13 @@ class _Analysis:
 class Engine:
     """Transcribes recordings, several at a time. Belongs to the event loop that starts it."""
 
-    def __init__(self, settings: Settings, load: Load | None = None, stages: Callable[[], Stages] = NoStages) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load: Load | None = None,
+        stages: Callable[[], Stages] = NoStages,
+        retry: wait_base = RETRY_LOADING,
+    ) -> None:
         self._settings = settings
         self._stages = stages
         self._policy = ChunkPolicy.from_seconds(
@@ -70,8 +84,12 @@ class Engine:
             strict_limit=settings.vad_strict_limit,
             new_chunk_threshold=settings.vad_new_chunk_threshold,
         )
-        self._compute = ComputeThread(load or loader(settings))
-        self._scheduler: Scheduler[Job] = Scheduler(settings.batch_size)
+        on_cpu = settings.device == "cpu" or (settings.device == "auto" and not has_accelerator())
+        native = settings.engine == "native" and on_cpu
+        self._n_threads = settings.num_threads or available_cores()
+        self._workers = Workers(load or loader(settings), self._n_threads if native else 1, retry)
+        self._scheduler: Scheduler[Job] = Scheduler(1 if native else settings.batch_size)
+        self._n_computing = 0
         self._jobs: set[Job] = set()
         self._analyses: deque[_Analysis] = deque()
         self._work = asyncio.Event()
@@ -90,8 +108,8 @@ class Engine:
     def status(self) -> EngineStatus:
         model = self._settings.model_name
         if not self._loaded:
-            return EngineStatus(model, loaded=False, detail=self._compute.detail)
-        recognizer = self._compute.recognizer
+            return EngineStatus(model, loaded=False, detail=self._workers.detail)
+        recognizer = self._workers.recognizer
         return EngineStatus(model, True, recognizer.device, recognizer.precision, recognizer.precision_reason)
 
     @property
@@ -110,18 +128,22 @@ class Engine:
 
     async def start(self) -> None:
         """Begin to load the model; jobs are admitted once it is there."""
+        self._workers.attempted = asyncio.get_running_loop().create_future()
         self._runner = asyncio.create_task(self._run())
 
+    async def ready(self) -> None:
+        """Wait until the model is loaded. Raises what ended the first attempt; the engine itself goes on trying."""
+        await self._workers.attempted
+
     async def stop(self) -> None:
-        """End all jobs with ModelNotReady, and wait for what the compute thread is doing at the moment."""
-        self._loaded, self._compute.detail = False, "the server is stopping"
+        """End all jobs with ModelNotReady, and wait for what the workers are doing at the moment."""
+        self._loaded, self._workers.detail = False, "the server is stopping"
         if self._runner:
             self._runner.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._runner
+            await asyncio.wait([self._runner])
         for job in self._jobs:
             job.fail(ServerStopping())
-        await self._compute.stop()
+        await self._workers.stop()
 
     @asynccontextmanager
     async def open(self, path: Path, options: JobOptions | None = None) -> AsyncIterator[Job]:
@@ -131,7 +153,7 @@ class Engine:
         Raises QueueFull, ModelNotReady, BadAudio, AudioTooLong or FfmpegMissing; reading the job may raise as well.
         """
         if not self._loaded:
-            raise ModelNotReady(f"The model is not ready: {self._compute.detail}")
+            raise ModelNotReady(f"The model is not ready: {self._workers.detail}")
         if len(self._jobs) >= self._settings.max_queue:
             raise QueueFull(len(self._jobs))
         options = options or JobOptions(self._settings.vad)
@@ -150,7 +172,7 @@ class Engine:
 
     async def _feed(self, job: Job, path: Path, options: JobOptions) -> None:
         """Decode the recording and have it cut into chunks, no further ahead than the job may be."""
-        segmenter = Segmenter(self._compute.vad, self._policy, options.vad)
+        segmenter = Segmenter(self._workers.vad, self._policy, options.vad)
         try:
             async with AsyncExitStack() as scope:
                 with job.stages.running("decode"):
@@ -183,18 +205,37 @@ class Engine:
         return await analysis.n_chunks
 
     async def _run(self) -> None:
-        """Load the model, then work for as long as the engine lives."""
-        await self._compute.load()
-        self._loaded = True
-        status = self.status
-        log.info("Ready: %s on %s in %s (%s)", status.model, status.device, status.precision, status.precision_reason)
+        """Load the model, then work for as long as the engine lives; what ends that ends all jobs, and is seen."""
+        try:
+            await self._workers.load()
+            self._loaded = True
+            if not self._workers.attempted.done():
+                self._workers.attempted.set_result(None)
+            model = self.status
+            log.info("Ready: %s on %s in %s (%s)", model.model, model.device, model.precision, model.precision_reason)
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._workers.n):
+                    workers.create_task(self._serve())
+        except Exception:
+            log.exception("The engine has failed")
+            self._loaded, self._workers.detail = False, "the engine has failed, see the log: restart the server"
+            for job in self._jobs:
+                job.fail(RecognitionFailed())
+
+    async def _serve(self) -> None:
+        """What one worker does."""
         while True:
             self._work.clear()
             for _ in range(len(self._analyses)):  # not those that come meanwhile: silence could go on for ever
-                await self._run_analysis(self._analyses.popleft())
+                if self._analyses:  # another worker may have been faster
+                    await self._run_analysis(self._analyses.popleft())
             if batch := self._scheduler.next_batch():
                 self._end_wait(batch)
-                await self._run_batch(batch)
+                self._n_computing += 1
+                try:
+                    await self._run_batch(batch)
+                finally:
+                    self._n_computing -= 1
             else:
                 await self._work.wait()
 
@@ -202,7 +243,7 @@ class Engine:
         if analysis.job not in self._jobs:
             return
         try:
-            chunks = await self._compute.run(analysis.run)
+            chunks = await self._workers.run(analysis.run)
         except Exception as error:
             if analysis.job in self._jobs:
                 analysis.n_chunks.set_exception(error)
@@ -227,7 +268,9 @@ class Engine:
             with ExitStack() as stages:
                 for job, _ in batch:
                     stages.enter_context(job.stages.running("model"))
-                hypotheses = await self._compute.run(partial(self._compute.recognize, [chunk for _, chunk in batch]))
+                chunks = [chunk for _, chunk in batch]
+                work = partial(self._workers.recognize, chunks, self._threads_for(chunks))
+                hypotheses = await self._workers.run(work)
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:
             log.exception("The model failed on a batch of %d", len(batch))
@@ -236,6 +279,11 @@ class Engine:
         self.compute_s += time.perf_counter() - begin
         for (job, chunk), hypothesis in heard:
             self._deliver(job, chunk, hypothesis)
+
+    def _threads_for(self, chunks: Sequence[Chunk]) -> int:
+        """Threads inside torch: one where workers have company, all where there is one worker, or for one alone."""
+        alone = self._n_computing == 1 and not self.n_waiting and len(chunks[0].pcm) >= ALONE_FROM
+        return self._n_threads if self._workers.n == 1 or alone else 1
 
     async def _run_one_by_one(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
         """Try again without company: one recording that the model fails on must not spoil the others' jobs."""
@@ -249,9 +297,9 @@ class Engine:
         self.audio_s += chunk.span.end_s - chunk.span.start_s
         if job not in self._jobs:
             return
-        job.heard_s = chunk.span.end_s
+        job.heard_s = max(job.heard_s, chunk.span.end_s)
         try:
-            job.deliver(job.writer.write(chunk, hypothesis))
+            job.heard(chunk, hypothesis)
         except Exception:
             log.exception("What the model heard could not be written down")
             job.fail(RecognitionFailed())

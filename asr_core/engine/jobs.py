@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from asr_core.engine.stages import Stages
 from asr_core.text.writer import Writer
-from asr_core.types import SAMPLE_RATE, Segment, Transcript
+from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
 BACKLOG = 4
 """Chunks (about 20 s each) that a job may have decoded without their text having been read."""
@@ -35,6 +35,8 @@ class Job:
         """When each of its chunks that wait for the model began to, on the performance counter."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first of the recording has been decoded, or has turned out not to be decodable."""
+        self._early: dict[int, tuple[Chunk, Hypothesis]] = {}  # by the chunk's index: heard before one ahead of it
+        self._n_written = 0
         self._results: asyncio.Queue[Sequence[Segment] | Exception | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(BACKLOG)
         self._keep_tokens = keep_tokens
@@ -61,6 +63,13 @@ class Job:
         """Wait until `n_chunks` more may be under way."""
         for _ in range(n_chunks):
             await self._room.acquire()
+
+    def heard(self, chunk: Chunk, hypothesis: Hypothesis) -> None:
+        """Take what was heard in one of its chunks; segments come out in the chunks' order, whichever is done first."""
+        self._early[chunk.index] = chunk, hypothesis
+        while self._n_written in self._early:
+            self.deliver(self.writer.write(*self._early.pop(self._n_written)))
+            self._n_written += 1
 
     def deliver(self, segments: Sequence[Segment]) -> None:
         """Hand over one chunk's segments."""

@@ -41,6 +41,11 @@ def _cgroup_quota() -> float | None:
         return None  # no control groups here, or none that we may read
 
 
+def has_accelerator() -> bool:
+    """Whether `DEVICE=auto` takes something else than the CPU."""
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A precision and, in a sentence, why it was taken."""

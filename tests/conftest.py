@@ -20,6 +20,8 @@ import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types d
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.processes import below, decoders
+
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
@@ -63,18 +65,14 @@ class Server:
     @property
     def worker(self) -> psutil.Process:
         """The process that answers, below the one that supervises it."""
-        return next(
-            child
-            for child in self.process.children(recursive=True)
-            if "_bentoml_impl.worker.service" in child.cmdline()
-        )
+        return below(self.process, command="_bentoml_impl.worker.service")[0]
 
     @property
     def leftovers(self) -> list[str]:
         """What requests have for the time that they last: uploads, ffmpeg processes, slots."""
         uploads = [path.name for path in self.scratch.glob("asr-uploads-*/*")]
-        children = [child.name() for child in self.worker.children(recursive=True)]
-        return uploads + children + ["slot"] * int(self.metric("asr_open_jobs"))
+        tools = ["ffmpeg" for _ in decoders(self.worker)]
+        return uploads + tools + ["slot"] * int(self.metric("asr_open_jobs"))
 
     def wait_until_clean(self) -> None:
         """Wait until no request has anything any more."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -160,22 +163,53 @@ def test_an_error_after_the_first_line_has_its_kind_in_our_client_too(
 def test_json_lines_in_the_log_know_the_request(strict: Server) -> None:
     strict.get("/v1/models", **{"x-request-id": "find-me"})
     lines = [json.loads(line) for line in strict.log.read_text().splitlines() if line.startswith("{")]
-    assert [line["message"].split(" in ")[0] for line in lines if line["request_id"] == "find-me"] == [
-        "GET /v1/models → 401"
-    ]
+    (message,) = (line["message"] for line in lines if line["request_id"] == "find-me")
+    assert re.fullmatch(r"GET /v1/models → 401 in \d+\.\d+ s: invalid_api_key: This server wants an API key.*", message)
+
+
+def test_the_log_says_how_much_was_heard_and_how_long_it_took(strict: Server, speech: Path) -> None:
+    headers = {"Authorization": f"Bearer {KEY}", "x-request-id": "heard"}
+    with speech.open("rb") as file:
+        httpx.post(f"{strict.url}/transcribe", files={"file": file}, headers=headers, timeout=60)
+    (message,) = (line for line in strict.log.read_text().splitlines() if '"heard"' in line)
+    assert re.search(r"POST /transcribe → 200 in \d+\.\d+ s: \d+\.\d s of sound, \d+\.\d+ s of work", message)
 
 
 def test_an_unexpected_failure_is_answered_at_once_and_keeps_its_cause_to_itself(strict: Server, speech: Path) -> None:
-    """The directory for uploads is gone, which nobody expected."""
+    """There is a file where the folder for tasks belongs, which nobody expected."""
+    (obstacle := strict.scratch / f"asr-tasks-{os.getuid()}").touch()
+    try:
+        with speech.open("rb") as file:
+            headers = {"Authorization": f"Bearer {KEY}"}
+            failed = httpx.post(f"{strict.url}/transcribe_task/submit", files={"file": file}, headers=headers)
+    finally:
+        obstacle.unlink()
+    assert (failed.status_code, failed.json()["error"]["code"]) == (500, "internal_error")
+    assert str(strict.scratch) not in failed.text
+    assert failed.headers["x-should-retry"] == "false"
+    assert "FileExistsError" in strict.log.read_text()
+
+
+def test_without_a_folder_for_uploads_the_server_is_not_ready_until_it_is_back(
+    strict: Server, speech: Path, spoken_text: str
+) -> None:
+    def transcribe() -> str:
+        return client(strict, KEY).audio.transcriptions.create(file=speech, model="whisper-1").text
+
+    shutil.rmtree(next(strict.scratch.glob("asr-uploads-*")))
+    assert transcribe() == spoken_text
     aside = strict.scratch.rename(strict.scratch.with_name("aside"))
     try:
-        with pytest.raises(openai.InternalServerError) as failed:
-            client(strict, KEY).audio.transcriptions.create(file=speech, model="whisper-1")
+        ready = strict.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+        assert "TMPDIR" in ready.json()["detail"]
+        with pytest.raises(openai.InternalServerError) as refused:
+            transcribe()
+        assert (refused.value.status_code, refused.value.code) == (503, "storage_gone")
     finally:
         aside.rename(strict.scratch)
-    assert str(strict.scratch) not in failed.value.response.text
-    assert failed.value.response.headers["x-should-retry"] == "false"
-    assert "FileNotFoundError" in strict.log.read_text()
+    assert strict.get("/readyz").status_code == 200
+    assert transcribe() == spoken_text
 
 
 def test_a_server_that_is_stopped_leaves_nothing_of_an_upload_under_way(strict: Server) -> None:

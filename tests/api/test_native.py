@@ -88,15 +88,19 @@ def test_an_error_after_the_first_line_is_the_last_line() -> None:
 
 
 def test_blank_lines_fill_the_silence_from_the_first_moment_on() -> None:
+    sent: list[Message] = []
+
     async def lines() -> AsyncGenerator[str, None]:
         yield "\n"
-        for _ in range(2):
-            await asyncio.sleep(0.2)
+        for n_sent in (4, 8):
+            async with asyncio.timeout(20):
+                while len(sent) < n_sent:
+                    await asyncio.sleep(0)
             yield '{"type": "segment"}\n'
 
-    first, *rest = answer(lines(), ping_s=0.02)
+    first, *rest = answer(lines(), sent, ping_s=0.02)
     assert first == "\n"
-    assert rest.index('{"type": "segment"}\n') > 2
+    assert rest.index('{"type": "segment"}\n') > 1
     assert rest.count("\n") > 4
     assert len(list(json_lines(rest))) == 2
 
@@ -110,9 +114,9 @@ def test_no_blank_line_is_sent_while_there_is_text_to_send() -> None:
     assert answer(lines()).count("\n") == 1
 
 
-def answer(lines: AsyncGenerator[str, None], *, ping_s: float = 15.0) -> list[str]:
-    """The pieces of the response that `lines` become."""
-    sent: list[Message] = []
+def answer(lines: AsyncGenerator[str, None], sent: list[Message] | None = None, *, ping_s: float = 15.0) -> list[str]:
+    """The pieces of the response that `lines` become; the messages that make it are put into `sent` as they come."""
+    sent = [] if sent is None else sent
 
     async def send(message: Message) -> None:
         sent.append(message)

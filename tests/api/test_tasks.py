@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,20 @@ def test_cancelling_a_task_ends_everything_that_it_has(server: Server, client: C
     server.wait_until_clean()
     client.cancel(task_id)
     assert client.status(task_id) == "canceled"
+
+
+def test_a_task_says_how_far_it_is(server: Server, client: Client, long_recording: Path) -> None:
+    def progress(task_id: str) -> dict[str, float]:
+        said: dict[str, float] = server.get(f"/transcribe_task/status?task_id={task_id}").json()["progress"]
+        return said
+
+    tasks = [client.submit(long_recording) for _ in range(2)]
+    for task_id in tasks:
+        wait_until(lambda task_id=task_id: progress(task_id)["heard_s"] > 60, "a minute that was heard", 60)  # type: ignore[misc]
+        assert progress(task_id)["duration_s"] == pytest.approx(3600, abs=1)
+        assert progress(task_id)["recordings_ahead"] in (0, 1)
+        client.cancel(task_id)
+    assert "progress" not in server.get(f"/transcribe_task/status?task_id={tasks[0]}").json()
 
 
 def test_what_has_ended_is_not_cancelled_any_more(client: Client, speech: Path, spoken_text: str) -> None:
@@ -152,6 +168,7 @@ def test_another_process_sees_a_task_at_work_then_its_end_then_nothing(tmp_path:
     os.utime(tmp_path / f"{task.id}.done", (an_hour_ago, an_hour_ago))
     with pytest.raises(NotFound):
         elsewhere.find(task.id)
+    elsewhere.sweep()
     assert not list(tmp_path.iterdir())
 
 
@@ -160,9 +177,12 @@ def test_a_task_that_is_worked_on_is_kept_however_long_it_takes_and_one_that_was
     with store.begin() as task:
         long_ago = time.time() - 100_000
         os.utime(tmp_path / f"{task.id}.running", (long_ago, long_ago))
+        store.sweep()
         assert store.find(task.id).status == "in_progress"
     with pytest.raises(NotFound):
         store.find(task.id)
+    store.sweep()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_discarded_task_was_never_there(tmp_path: Path) -> None:
@@ -170,3 +190,66 @@ def test_a_discarded_task_was_never_there(tmp_path: Path) -> None:
     with store.begin() as task:
         task.discard()
     assert not list(tmp_path.iterdir())
+
+
+def finished(store: TaskStore, folder: Path, age_s: float, body: bytes = b"{}") -> str:
+    """The id of a task that ended so long ago."""
+    with store.begin() as task:
+        task.finish("completed", 200, body)
+    then = time.time() - age_s
+    os.utime(folder / f"{task.id}.done", (then, then))
+    return task.id
+
+
+def test_of_too_many_results_the_newest_are_kept(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path, keep_s=3600, most_results=3)
+    ids = [finished(store, tmp_path, age_s) for age_s in (50, 10, 40, 20, 30)]
+    store.sweep()
+    kept = {path.stem for path in tmp_path.iterdir()}
+    assert kept == {ids[1], ids[3], ids[4]}
+
+
+def test_of_results_that_are_too_large_together_the_newest_are_kept(tmp_path: Path) -> None:
+    store = TaskStore(tmp_path, keep_s=3600, most_bytes=25_000)
+    ids = [finished(store, tmp_path, age_s, bytes(10_000)) for age_s in (30, 20, 10)]
+    store.sweep()
+    assert {path.stem for path in tmp_path.iterdir()} == set(ids[1:])
+
+
+def test_what_a_killed_process_was_writing_goes_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
+    old, young = (tmp_path / f".{name}.part" for name in ("old", "young"))
+    for path in (old, young):
+        path.touch()
+    an_hour_ago = time.time() - 3601
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    TaskStore(tmp_path, keep_s=36_000).sweep()
+    assert list(tmp_path.iterdir()) == [young]
+
+
+def test_there_need_not_be_a_folder_to_sweep(tmp_path: Path) -> None:
+    TaskStore(tmp_path / "nothing", keep_s=1).sweep()
+
+
+ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from asr_core.api.task_store import TaskStore
+from asr_core.errors import StorageFull
+
+store = TaskStore(Path(sys.argv[1]), keep_s=3600)
+with store.begin() as task:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # as good as a disk with so much room
+    try:
+        task.finish("completed", 200, bytes(20_000))
+    except StorageFull:
+        task.finish("failed", 507, b'{"error": "no room"}')
+print(task.id)
+"""
+
+
+def test_a_task_that_ends_while_the_disk_is_full_says_so_and_leaves_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    task_id = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{task_id}.done"]
+    found, body = TaskStore(tmp_path, keep_s=3600).answer(task_id)
+    assert (found.status, found.http_status, body) == ("failed", 507, b'{"error": "no room"}')

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]  # it comes without
 import pytest
 
 from asr_core.audio.decode import decode
@@ -21,6 +20,7 @@ from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing, Mod
 from asr_core.types import SAMPLE_RATE
 from tests.audio.recordings import DAY, decoded, ffmpeg, likeness, probed, stamped
 from tests.audio.signals import SPEECH_FILE, speech
+from tests.processes import decoders
 
 
 def wav_header(*, channels: int = 1, rate: int = SAMPLE_RATE, n_bytes: int = 0) -> bytes:
@@ -196,7 +196,7 @@ def test_the_decoder_cannot_take_more_memory_than_it_needs(long_recording: Path)
     async def limits() -> tuple[int, int]:
         async with decode(long_recording, max_seconds=DAY) as blocks:
             await anext(blocks)
-            return resource.prlimit(children()[0].pid, resource.RLIMIT_AS)
+            return resource.prlimit(decoders()[0].pid, resource.RLIMIT_AS)
 
     assert asyncio.run(limits()) == (1 << 30, 1 << 30)
 
@@ -330,11 +330,6 @@ def test_more_complaints_than_a_pipe_holds_do_not_stop_the_decoding(
     assert len(caplog.text) < 1000
 
 
-def children() -> list[psutil.Process]:
-    """Decoders that this process has started, as opposed to the servers of other tests."""
-    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("ff")]
-
-
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -351,13 +346,13 @@ async def leave_after_the_first_block(path: Path) -> None:
 
 async def leave_without_reading(path: Path) -> None:
     async with decode(path, max_seconds=DAY):
-        assert len(children()) == 1
+        assert len(decoders()) == 1
 
 
 async def leave_while_it_hangs(path: Path) -> None:
     async with asyncio.timeout(30), decode(path, max_seconds=DAY) as blocks:
         await anext(blocks)
-        children()[0].suspend()  # from here on only SIGKILL ends it
+        decoders()[0].suspend()  # from here on only SIGKILL ends it
 
 
 async def leave_by_an_error(path: Path) -> None:
@@ -419,7 +414,7 @@ def test_however_the_scope_is_left_no_process_and_no_open_file_stays(
         await leave_after_the_first_block(SPEECH_FILE)  # the loop's own watchers are in place from here on
         before = open_files()
         await leave(long_recording)  # type: ignore[misc]  # each door is a coroutine function
-        assert children() == []
+        assert decoders() == []
         assert open_files() == before
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -431,7 +426,7 @@ def test_ffmpeg_waits_for_a_reader_that_is_slow(long_recording: Path) -> None:
         async with decode(long_recording, max_seconds=DAY) as blocks:
             await anext(blocks)
             await asyncio.sleep(1)
-            (process,) = children()
+            (process,) = decoders()
             return int(process.io_counters().write_chars)
 
     assert asyncio.run(written_ahead()) < 2_000_000  # of 38 MB
@@ -447,7 +442,7 @@ def test_where_someone_ends_ffmpeg_the_recording_has_not_ended(
     async def end_and_read_on() -> None:
         async with decode(long_recording, max_seconds=DAY) as blocks:
             await anext(blocks)
-            children()[0].send_signal(ended_by)
+            decoders()[0].send_signal(ended_by)
             async for _ in blocks:
                 pass
 

@@ -7,12 +7,11 @@ import subprocess
 import threading
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
 import pytest
 from tenacity import wait_none
 from torch import Tensor
@@ -26,6 +25,7 @@ from asr_core.model.weights import DEMO
 from asr_core.settings import Settings
 from asr_core.text.writer import Writer
 from asr_core.types import SAMPLE_RATE, Hypothesis, Segment, Transcript
+from tests.processes import decoders
 
 SAMPLE = DEMO.with_name("speech.wav")
 SAMPLE_TEXT = DEMO.with_name("speech.txt").read_text(encoding="utf-8").strip()
@@ -124,10 +124,6 @@ def run(scenario: Callable[[], Awaitable[Result]]) -> Result:
     return asyncio.run(whole())
 
 
-def ffmpegs() -> list[str]:
-    return [child.name() for child in psutil.Process().children(recursive=True) if child.name().startswith("ff")]
-
-
 def test_the_samples_text_comes_out_with_times_that_stay_inside_it() -> None:
     async def scenario() -> Transcript:
         async with running() as engine:
@@ -184,7 +180,7 @@ def test_a_job_that_is_left_leaves_nothing_behind(how: str, long_recording: Path
             if how == "cancel":
                 reader.cancel()
             await asyncio.wait([reader])
-            assert ffmpegs() == []
+            assert decoders() == []
             assert engine.n_jobs == 0
             heard = engine.audio_s
             assert (await transcribe(engine, SAMPLE)).text == SAMPLE_TEXT
@@ -217,12 +213,10 @@ def test_a_short_recording_is_done_long_before_the_long_one_beside_it(
             n_begun = len(gate.batches)
             gate.open.clear()  # the long recording's next batch is held while the short one arrives
             await until(lambda: len(gate.batches) > n_begun)
-            transcribing = asyncio.create_task(transcribe(engine, short))
-            await until(lambda: engine.n_jobs == 2)
-            await asyncio.sleep(1)  # for ffmpeg
-            n_before = len(gate.batches)
-            gate.open.set()
-            assert (await transcribing).text
+            async with engine.open(short) as job:  # all of it is decoded when this is entered
+                n_before = len(gate.batches)
+                gate.open.set()
+                assert (await job.transcript()).text
             reading.cancel()
             return len(gate.batches) - n_before
 
@@ -296,10 +290,10 @@ def test_a_recording_that_the_model_fails_on_spoils_no_other(pcm: np.ndarray, tm
             gate.open.set()
             alone = await transcribe(engine, good_path)
             gate.open.clear()
-            reading = [asyncio.create_task(transcribe(engine, path)) for path in (good_path, bad, bad)]
-            await until(lambda: engine.n_jobs == 3)
-            gate.open.set()
-            results = await asyncio.gather(*reading, return_exceptions=True)
+            async with AsyncExitStack() as jobs:
+                opened = [await jobs.enter_async_context(engine.open(path)) for path in (good_path, bad, bad)]
+                gate.open.set()
+                results = await asyncio.gather(*(job.transcript() for job in opened), return_exceptions=True)
             return alone, results
 
     alone, (good, *failed) = run(scenario)
@@ -339,7 +333,7 @@ def test_a_model_that_cannot_be_loaded_is_explained_and_tried_again() -> None:
 
 
 def test_stopping_ends_the_jobs_that_are_open(long_recording: Path) -> None:
-    async def scenario() -> list[str]:
+    async def scenario() -> list[Any]:
         before = threading.active_count()
         async with running() as engine:
             reading = asyncio.create_task(transcribe(engine, long_recording))
@@ -347,6 +341,6 @@ def test_stopping_ends_the_jobs_that_are_open(long_recording: Path) -> None:
         with pytest.raises(ModelNotReady):
             await reading
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("compute")], before
-        return ffmpegs()
+        return decoders()
 
     assert run(scenario) == []

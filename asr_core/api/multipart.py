@@ -21,7 +21,7 @@ MAX_FIELD_BYTES = 16 * 1024
 MAX_PREAMBLE_BYTES = 16 * 1024
 """Before the first boundary: nothing of it means anything."""
 
-_EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
+_EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=\s*([^;]*)", re.IGNORECASE)
 
 TYPE_SUFFIXES = {
     b"audio/aac": ".aac",
@@ -142,11 +142,12 @@ class FormDecoder:
             raise BadRequest("Every part needs a `Content-Disposition: form-data` header with a name.")
         self._name = options[b"name"].decode("utf-8", "replace")
         # Forms have no filename*, says the standard; there are clients that send nothing else.
-        has_filename = b"filename" in options or bool(_EXTENDED_FILENAME.search(disposition))
+        extended = _EXTENDED_FILENAME.search(disposition)
+        filename = options.get(b"filename", extended[1] if extended else None)
         if self._name == self._file_field:
-            self._open_file(is_file=has_filename or b"content-type" in self._headers)
-            self.suffix = suffix_of(options.get(b"filename", b""), self._headers.get(b"content-type", b""))
-        elif has_filename:
+            self._open_file(is_file=filename is not None or b"content-type" in self._headers)
+            self.suffix = suffix_of(filename or b"", self._headers.get(b"content-type", b""))
+        elif filename is not None:
             raise BadRequest(f"No file is expected in this field. {self._how}", self._name)
         else:
             self._kept = self._wanted(self._name)

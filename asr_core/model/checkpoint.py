@@ -74,7 +74,7 @@ def read_checkpoint(path: Path, models_dir: Path) -> Checkpoint:
 
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise CheckpointError(f"There is no weights file {path.absolute()}.")
+        raise CheckpointError(f"There is no weights file {path.name}.")
     try:
         with torch.serialization.safe_globals(_PICKLE_ALLOWED):
             document = torch.load(path, map_location="cpu", mmap=True, weights_only=True)

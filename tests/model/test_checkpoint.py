@@ -62,7 +62,7 @@ def test_weights_of_an_unusual_kind_are_refused(state: dict[Any, torch.Tensor], 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no weights file /.*/nowhere\.ckpt"):
+    with pytest.raises(CheckpointError, match=r"no weights file nowhere\.ckpt"):
         read_checkpoint(tmp_path / "nowhere.ckpt", tmp_path)
 
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from asr_core.audio.decode import decode
+from asr_core.audio.ffmpeg import find_ffmpeg
+from asr_core.audio.levels import WINDOW
 from asr_core.errors import AudioTooLong
 from asr_core.types import SAMPLE_RATE, Pcm
 
@@ -34,9 +36,9 @@ def noise(samples: int, seed: int = 1) -> NDArray[np.int16]:
     return np.random.default_rng(seed).integers(-9000, 9000, samples, dtype=np.int16)
 
 
-def decoded(path: Path, block_samples: int = 16_000, max_seconds: float = 3600.0) -> list[Pcm]:
+def decoded(path: Path, max_seconds: float = 3600.0, ffmpeg: str = "") -> list[Pcm]:
     async def collect() -> list[Pcm]:
-        async with decode(path, block_samples=block_samples, max_seconds=max_seconds) as blocks:
+        async with decode(path, max_seconds=max_seconds, ffmpeg=ffmpeg) as blocks:
             return [block async for block in blocks]
 
     return asyncio.run(collect())
@@ -44,7 +46,7 @@ def decoded(path: Path, block_samples: int = 16_000, max_seconds: float = 3600.0
 
 def by_ffmpeg(path: Path) -> NDArray[np.int16]:
     command = [
-        "ffmpeg",
+        find_ffmpeg(),
         "-v",
         "quiet",
         "-i",
@@ -62,10 +64,7 @@ def by_ffmpeg(path: Path) -> NDArray[np.int16]:
     return np.frombuffer(subprocess.run(command, check=True, capture_output=True, timeout=30).stdout, np.int16)
 
 
-@pytest.fixture
-def no_ffmpeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
+NO_FFMPEG = "/nowhere/ffmpeg"
 
 other_chunks = st.lists(
     st.builds(chunk, st.sampled_from([b"fact", b"junk", b"cue "]), st.binary(max_size=60)), max_size=3
@@ -81,23 +80,21 @@ def test_what_is_read_is_what_ffmpeg_reads(samples: int, before: list[bytes], af
         np.testing.assert_array_equal(np.concatenate(decoded(path)), by_ffmpeg(path))
 
 
-@pytest.mark.usefixtures("no_ffmpeg")
-@pytest.mark.parametrize("samples", [1, 15_999, 16_000, 48_001])
+@pytest.mark.parametrize("samples", [1, WINDOW - 1, WINDOW, 3 * WINDOW + 1])
 def test_plain_samples_need_no_ffmpeg_and_come_in_blocks(samples: int, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(chunk(b"fmt ", FORM), chunk(b"data", noise(samples).tobytes())))
-    blocks = decoded(path)
+    blocks = decoded(path, ffmpeg=NO_FFMPEG)
     np.testing.assert_array_equal(np.concatenate(blocks), noise(samples))
-    assert [len(block) for block in blocks[:-1]] == [SAMPLE_RATE] * (len(blocks) - 1)
-    assert 0 < len(blocks[-1]) <= SAMPLE_RATE
+    assert [len(block) for block in blocks[:-1]] == [WINDOW] * (len(blocks) - 1)
+    assert 0 < len(blocks[-1]) <= WINDOW
 
 
-@pytest.mark.usefixtures("no_ffmpeg")
 def test_what_is_longer_than_the_limit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(chunk(b"fmt ", FORM), chunk(b"data", noise(SAMPLE_RATE + 1).tobytes())))
     with pytest.raises(AudioTooLong):
-        decoded(path, max_seconds=1.0)
+        decoded(path, max_seconds=1.0, ffmpeg=NO_FFMPEG)
     assert sum(map(len, decoded(path, max_seconds=1.1))) == SAMPLE_RATE + 1
 
 

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_core.audio.demuxers import PICTURE
+
 _LINE = re.compile(r"(?:\[[^\]]* @ 0x[0-9a-f]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)")
 _INPUT = re.compile(r"Input #0, (?P<name>.*), from '")
 _DURATION = re.compile(
@@ -26,6 +28,8 @@ _NO_RESOURCES = tuple(os.strerror(number) for number in (errno.ENOMEM, errno.EAG
 
 GUESSED = "Estimating duration from bitrate"
 """A warning: a header does not tell the length. The first frames may be silence, and the guess absurd."""
+CLOCKED = frozenset({*PICTURE.split(), "flac"})
+"""Formats that have a clock: that of the picture, or numbers of frames."""
 SPLICED = frozenset({"mpeg", "mpegts"})
 """Broadcast formats, whose clock may jump within a file: their length is not what lies between its ends."""
 
@@ -67,6 +71,11 @@ class Header:
     def spliced(self) -> bool:
         """Whether the clock may jump."""
         return self.format_name in SPLICED
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the format tells when sound is to be heard; of others ffmpeg counts it, and may count wrong."""
+        return not CLOCKED.isdisjoint(self.format_name.split(","))
 
     @property
     def claimed_s(self) -> float | None:

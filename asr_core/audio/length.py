@@ -19,6 +19,9 @@ CPU_S = 5
 COUNTED = frozenset({"aiff", "au", "caf", "flac", "w64", "wav"})
 """Formats without a clock: their packets' times are counted from the samples in front of them."""
 
+NEAR_S = 60.0
+"""How far before the wanted time seeking may end."""
+
 LISTED = ("-c", "copy", "-f", "framecrc", "pipe:1")
 """A line for each packet."""
 
@@ -40,8 +43,11 @@ class Packets:
 
     async def _reach(self, seconds: float) -> bool:
         """Whether there is a packet at that time; where seeking fails, one of an earlier time comes."""
-        async with aclosing(self._listed(("-ss", f"{seconds:f}"), ("-frames:a", "1"))) as packets:
-            return any([time_s >= 0 async for time_s, _ in packets])
+        async with aclosing(self._listed("-ss", f"{seconds:f}")) as packets:
+            async for time_s, _ in packets:
+                if time_s >= 0 or time_s < -NEAR_S:
+                    return time_s >= 0
+        return False
 
     async def _add_up_to(self, seconds: float) -> bool:
         total = 0.0
@@ -52,12 +58,9 @@ class Packets:
                     return True
         return False
 
-    async def _listed(
-        self, before: tuple[str, ...] = (), after: tuple[str, ...] = ()
-    ) -> AsyncGenerator[tuple[float, float], None]:
+    async def _listed(self, *before: str) -> AsyncGenerator[tuple[float, float], None]:
         """Each packet's time and duration, s."""
-        which = ("-map", f"0:a:{self.track}")
-        arguments = (*before, *input_options(self.path), *which, *after, *LISTED)
+        arguments = (*before, *input_options(self.path), "-map", f"0:a:{self.track}", *LISTED)
         async with started(self.program, *arguments, patience_s=self.patience_s, cpu_s=CPU_S) as tool:
             unit, rest = 0.0, b""
             while piece := await tool.read():

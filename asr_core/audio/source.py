@@ -12,6 +12,7 @@ from asr_core.audio.downmix import WINDOW, Sound
 from asr_core.audio.ffmpeg import Tool, input_options
 from asr_core.audio.matroska import MatroskaReader
 from asr_core.audio.timeline import Timeline
+from asr_core.audio.wav import announced_seconds
 from asr_core.errors import BadAudio
 from asr_core.types import SAMPLE_RATE
 
@@ -57,7 +58,7 @@ class FfmpegSource:
         self._channels = 1 if mono else 2
         self._max_samples = round(max_seconds * SAMPLE_RATE)
         self._origin_ms = round(1000 * (CLOCK_OFFSET_S + max(header.start_s, 0.0)))
-        longest_hole = LONGEST_JUMP_S if header.spliced else max_seconds
+        longest_hole = LONGEST_JUMP_S if header.spliced else max_seconds if header.has_clock else 0.0
         self._timeline = Timeline(round(longest_hole * SAMPLE_RATE), self._max_samples)
         self._reader = MatroskaReader()
         self._parts: deque[Sound | int] = deque()  # sound, or samples of silence
@@ -131,6 +132,8 @@ class FfmpegSource:
         """The length by the header, if that is the sound's and could be true."""
         header = self._tool.said
         claimed = header.claimed_s if header.only_sound and not self._timeline.disbelieved else None
+        if header.format_name == "wav":
+            claimed = announced_seconds(self._path)
         return claimed if claimed and claimed * SAMPLE_RATE <= self._max_samples else None
 
     def _log_clock(self) -> None:

@@ -19,6 +19,8 @@ FORM = struct.pack("<HHIIHH", 1, 1, SAMPLE_RATE, SAMPLE_RATE * SAMPLE_BYTES, SAM
 """Integer PCM, one channel, rate, bytes a second, bytes a frame, bits a sample."""
 EDGE = 4096
 """Bytes in front of and behind the samples that are looked at; files with more there are for ffmpeg."""
+UNKNOWN_BYTES = 2**31 - EDGE
+"""Sizes from here on are written by programs that do not know how much will come."""
 
 
 def plain_samples(path: Path) -> range | None:
@@ -33,19 +35,33 @@ def plain_samples(path: Path) -> range | None:
     return None if more else samples
 
 
-def _samples(head: bytes) -> range | None:
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+def announced_seconds(path: Path) -> float | None:
+    """How long the header says that the sound is, which ffmpeg does not tell of files that are cut off."""
+    with path.open("rb") as file:
+        form, data = _form_and_data(file.read(EDGE))
+    if len(form) < len(FORM) or not 0 < len(data) < UNKNOWN_BYTES:
         return None
+    bytes_a_second: int = struct.unpack_from("<I", form, 8)[0]
+    return len(data) / bytes_a_second if bytes_a_second else None
+
+
+def _samples(head: bytes) -> range | None:
+    form, data = _form_and_data(head)
+    return data if form == FORM and len(data) > 0 and len(data) % SAMPLE_BYTES == 0 else None
+
+
+def _form_and_data(head: bytes) -> tuple[bytes, range]:
+    """What a header says of the samples, and which bytes they are by it; nothing of what is no wav."""
     at, form = 12, b""
-    while at + 8 <= len(head):
+    while head[:4] == b"RIFF" and head[8:12] == b"WAVE" and at + 8 <= len(head):
         name, size = struct.unpack_from("<4sI", head, at)
         at += 8
         if name == b"data":
-            return range(at, at + size) if form == FORM and size > 0 and size % SAMPLE_BYTES == 0 else None
+            return form, range(at, at + size)
         if name == b"fmt ":
             form = head[at : at + size]
         at += size + size % 2
-    return None
+    return b"", range(0)
 
 
 class WavSource:

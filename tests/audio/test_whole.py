@@ -28,7 +28,8 @@ def sound_of(path: Path, program: str) -> Pcm:
 def assert_is_speech(sound: Pcm, times: int = 1) -> None:
     """It is the sample, so many times over, and nothing else."""
     assert len(sound) / SAMPLE_RATE == pytest.approx(times * ONCE_S, abs=0.15 * times)
-    assert likeness(sound, np.tile(speech(), times)) > 0.9
+    for part in np.array_split(sound, times):
+        assert likeness(part, speech()) > 0.9
 
 
 LYING_CLOCKS = {
@@ -92,6 +93,7 @@ CHANGES: dict[str, tuple[str, list[str], list[str]]] = {
     "48, then 24 kHz, in mp3": ("mp3", ["-ar", "48000"], ["-ar", "24000"]),
     "2.0, then 5.1, in ts": ("ts", ["-c:a", "ac3", "-ac", "2"], ["-c:a", "ac3", "-ac", "6"]),
     "5.1, then 1.0, in ts": ("ts", ["-c:a", "ac3", "-ac", "6"], ["-c:a", "ac3", "-ac", "1"]),
+    "32, then 48 kHz, in ts": ("ts", ["-c:a", "ac3", "-ar", "32000"], ["-c:a", "ac3", "-ar", "48000"]),
 }
 
 
@@ -122,7 +124,6 @@ VIDEO = {
     "film.mpg": ["-c:v", "mpeg2video", "-c:a", "mp2"],
     "film.flv": ["-c:v", "flv", "-c:a", "mp3", "-ar", "44100"],
     "film.asf": ["-c:v", "msmpeg4v3", "-c:a", "wmav2"],
-    "film.ogv": ["-c:v", "libtheora", "-c:a", "libvorbis"],
     "film.webm": ["-c:v", "libvpx", "-c:a", "libopus"],
 }
 
@@ -266,7 +267,7 @@ def test_a_recording_that_lacks_something_says_so(
 ) -> None:
     spoil(tmp_path / name)
     heard, blocks = recording(tmp_path / name, ffmpeg=program)
-    assert 1 < sum(map(len, blocks)) / SAMPLE_RATE < 21
+    assert 1 < sum(map(len, blocks)) / SAMPLE_RATE <= ONCE_S
     assert len(heard.warnings) == 1
     assert told in heard.warnings[0]
     assert str(tmp_path) not in heard.warnings[0]

@@ -126,6 +126,8 @@ class FfmpegSource:
             self.warnings.append(f"The recording is damaged: {seconds:.1f} s of it could be decoded ({why}).")
         elif (claimed := self._believable_claim()) and claimed - seconds > max(SHORT_S, SHORT_SHARE * claimed):
             self.warnings.append(f"The recording ends early: it says it has {claimed:.1f} s, and has {seconds:.1f} s.")
+        for warning in self.warnings:
+            log.warning("%s", warning)
         self._log_clock()
 
     def _believable_claim(self) -> float | None:

@@ -98,10 +98,10 @@ def test_doctor_says_what_to_do_about_each_obstacle(run: Run, tmp_path: Path) ->
     with socket.create_server(("0.0.0.0", 0)) as occupant:
         occupant.settimeout(0)
         port = occupant.getsockname()[1]
-        done = run("doctor", "--model", "v3_ctc", PATH="/nowhere", PORT=str(port), MAX_UPLOAD_MB="999999999")
+        done = run("doctor", "--model", "v3_ctc", FFMPEG="/nowhere/ffmpeg", PORT=str(port), MAX_UPLOAD_MB="999999999")
     assert done.returncode == 1
     for advice in (
-        "✗ ffmpeg: not on PATH\n    Install ffmpeg",
+        "✗ ffmpeg: does not run: ",
         "v3_ctc is damaged\n    Remove",
         f"✗ port {port}: PORT={port}: another program listens there",
         "✗ uploads",

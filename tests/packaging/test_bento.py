@@ -58,7 +58,6 @@ def test_its_dockerfile_makes_a_small_image_of_the_cpu_kind_run_by_its_own_user(
     dockerfile = (built / "env" / "docker" / "Dockerfile").read_text(encoding="utf-8")
     lines = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]
     assert lines[0] == f"FROM python:{bento.PYTHON_OF_IMAGE}-slim AS base-container"
-    assert "apt-get install -y --no-install-recommends ffmpeg " in dockerfile
     assert "ENV MODELS_DIR=$MODELS_DIR" in lines
     assert "ARG MODELS_DIR=/data/models" in lines
     assert "ARG BENTOML_DO_NOT_TRACK=True" in lines

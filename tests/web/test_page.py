@@ -109,7 +109,6 @@ def test_what_the_browser_already_has_is_not_sent_again(server: Server, path: st
         "..%5c__init__.py",
         "%2fetc%2fpasswd",
         "main.mjs%00",
-        "main.mjs/",
     ],
 )
 def test_nothing_but_the_pages_own_parts_is_served(server: Server, name: str) -> None:

@@ -25,7 +25,10 @@ def test_the_one_that_is_installed_along_needs_nothing_on_path(monkeypatch: pyte
 
 
 def test_to_find_it_imports_nothing() -> None:
-    script = "import sys; from asr_core.audio.ffmpeg import find_ffmpeg; find_ffmpeg(); assert 'imageio_ffmpeg' not in sys.modules"
+    script = (
+        "import sys; from asr_core.audio.ffmpeg import find_ffmpeg; "
+        "find_ffmpeg(); assert 'imageio_ffmpeg' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 

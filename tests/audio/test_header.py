@@ -67,7 +67,9 @@ def test_a_guess_is_not_a_length_nor_is_what_a_broadcast_says() -> None:
     assert header_of(f"[info] Input #0, mpegts, from 'a':\n{length}").claimed_s is None
 
 
-@pytest.mark.parametrize("said", ["Cannot allocate memory", "pthread_create() failed: Resource temporarily unavailable"])
+@pytest.mark.parametrize(
+    "said", ["Cannot allocate memory", "pthread_create() failed: Resource temporarily unavailable"]
+)
 def test_ffmpeg_s_own_want_is_told_from_the_recording_s(said: str) -> None:
     assert header_of(f"[af#0:0 @ 0x1] [error] {said}").no_resources
     assert not header_of(f"[info]     title  : {said}").no_resources

@@ -18,7 +18,8 @@ from tests.audio.signals import SPEECH_FILE, in_blocks, speech
 
 @cache
 def written(program: str) -> bytes:
-    command = [program, "-v", "error", "-copyts", "-itsoffset", "10", "-i", str(SPEECH_FILE), "-f", "matroska", "-"]
+    command = [program, "-v", "error", "-copyts", "-itsoffset", "10", "-i", str(SPEECH_FILE)]
+    command += ["-c:a", "pcm_s16le", "-f", "matroska", "-"]
     return subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
 
 

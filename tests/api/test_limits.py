@@ -162,6 +162,7 @@ def test_an_error_after_the_first_line_has_its_kind_in_our_client_too(
 
 def test_json_lines_in_the_log_know_the_request(strict: Server) -> None:
     strict.get("/v1/models", **{"x-request-id": "find-me"})
+    wait_until(lambda: '"find-me"' in strict.log.read_text(), "the request's line in the log")
     lines = [json.loads(line) for line in strict.log.read_text().splitlines() if line.startswith("{")]
     (message,) = (line["message"] for line in lines if line["request_id"] == "find-me")
     assert re.fullmatch(r"GET /v1/models → 401 in \d+\.\d+ s: invalid_api_key: This server wants an API key.*", message)
@@ -171,6 +172,7 @@ def test_the_log_says_how_much_was_heard_and_how_long_it_took(strict: Server, sp
     headers = {"Authorization": f"Bearer {KEY}", "x-request-id": "heard"}
     with speech.open("rb") as file:
         httpx.post(f"{strict.url}/transcribe", files={"file": file}, headers=headers, timeout=60)
+    wait_until(lambda: '"heard"' in strict.log.read_text(), "the request's line in the log")
     (message,) = (line for line in strict.log.read_text().splitlines() if '"heard"' in line)
     assert re.search(r"POST /transcribe → 200 in \d+\.\d+ s: \d+\.\d s of sound, \d+\.\d+ s of work", message)
 

@@ -14,7 +14,7 @@ from openai.types.audio.transcription_create_params import ChunkingStrategyVadCo
 
 from asr_core.settings import OPENAI_MODELS
 from asr_core.types import ResponseFormat
-from tests.conftest import Server
+from tests.conftest import Server, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +302,8 @@ def test_each_answer_carries_the_id_that_the_log_knows(server: Server, speech: P
         f"{server.url}/v1/audio/transcriptions", files={"file": b"x"}, headers={"x-request-id": "find-me"}
     )
     assert response.headers["x-request-id"] == "find-me"
-    assert "[find-me] POST /v1/audio/transcriptions → 400" in server.log.read_text()
+    line = "[find-me] POST /v1/audio/transcriptions → 400"  # written once the answer has been sent
+    wait_until(lambda: line in server.log.read_text(), "the request's line in the log")
     generated = {server.get("/v1/models").headers["x-request-id"] for _ in range(2)}
     assert len(generated) == 2
 

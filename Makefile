@@ -19,7 +19,7 @@ demo: install ## start the server with the bundled model, transcribe a recording
 	@$(PYTHON) -m tools.demo
 
 serve: install ## run the server, configured by the environment and .env
-	@$(PYTHON) -m bentoml serve service:GigaamAsr --timeout-graceful-shutdown 30
+	@$(PYTHON) -m bentoml serve service:GigaamAsr
 
 run: serve ## the same as serve
 

@@ -32,11 +32,11 @@ from asr_core.api.connections import Config
 from asr_core.api.guard import Guard
 from asr_core.api.metrics import Metrics
 from asr_core.api.process import end_with_parent
-from asr_core.api.spool import OwnFolder, Spool, scratch_folder
+from asr_core.api.spool import OwnFolder, Spool
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
 from asr_core.configuration import as_environment, misspelt_names, read_settings
-from asr_core.errors import AsrError, ConfigurationError
+from asr_core.errors import ConfigurationError
 from asr_core.logs import configure_logging
 from asr_core.runtime import prepare
 
@@ -116,7 +116,7 @@ class GigaamAsr:
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
         self._engine = Engine(settings, stages=partial(TracedStages, tracer))
         metrics = Metrics(REGISTRY)
-        scratch = scratch_folder()  # a disk volume in the image, shared by replicas
+        scratch = settings.tmpdir or Path(tempfile.gettempdir())  # a disk volume in the image, shared by replicas
         # BentoML makes a folder there that it never uses, and that stays when the process is killed.
         self._own_scratch = OwnFolder(scratch, "asr-worker-")
         tempfile.tempdir = str(self._own_scratch.path)
@@ -140,10 +140,6 @@ class GigaamAsr:
         http = BentoMLContainer.http
         with _for_bentoml():
             address.check_free(options.get("host") or http.host.get(), options.get("port") or http.port.get())
-        try:
-            scratch_folder()
-        except AsrError as error:
-            raise SystemExit(str(error)) from None
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -50,6 +51,11 @@ class _RequestIdFilter(logging.Filter):
         return True
 
 
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """A request that a stopping server cancels is nothing to show a traceback of; it has its own line."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 class _JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC, ISO 8601), level, logger, request_id, message, exception if there is one."""
 
@@ -73,6 +79,7 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_RequestIdFilter())
+    handler.addFilter(_is_no_cancellation)
     handler.setFormatter(_JsonFormatter() if as_json else logging.Formatter(_TEXT, "%Y-%m-%dT%H:%M:%S%z"))
     root = logging.getLogger()
     root.handlers = [handler]

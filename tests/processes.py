@@ -25,3 +25,11 @@ def below(process: psutil.Process, *, named: str = "", command: str = "") -> lis
 def decoders(process: psutil.Process | None = None) -> list[psutil.Process]:
     """The ffmpeg and ffprobe processes below `process`, or below this one."""
     return below(process or psutil.Process(), named="ff")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether `process` does nothing any more, be it that nobody has asked for its status yet."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

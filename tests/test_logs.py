@@ -42,3 +42,20 @@ def test_text_has_the_level_the_logger_and_the_request_id() -> None:
     assert first.endswith("INFO bentoml.serve [-] before")
     assert second.endswith("ERROR asr_core.x [abc] while дробь")
     assert rest[-1].startswith("ZeroDivisionError")
+
+
+def test_a_request_that_a_stopping_server_cancels_has_no_traceback() -> None:
+    code = """
+import asyncio, logging
+from asr_core.logs import configure_logging
+configure_logging("INFO", as_json=False)
+for error in (asyncio.CancelledError(), ValueError("ours")):
+    try:
+        raise error
+    except BaseException:
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "CancelledError" not in done.stderr
+    assert done.stderr.count("Exception in ASGI application") == 1
+    assert "ValueError: ours" in done.stderr

@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 MOST_CONNECTIONS = 2048
 _AT_ONCE = struct.pack("ii", 1, 0)
 """As a socket's SO_LINGER: what has not been sent when it is closed is dropped."""
-STOP_S = 30
-"""How long a server that is told to stop lets the requests in hand go on, where nobody says otherwise."""
+STOP_S = 25
+"""How long a server that is told to stop lets the requests in hand go on, where nobody says otherwise: what is being
+computed, and the end of libraries, come on top, and it is to be over within 35 s.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory, gettempdir
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import BinaryIO, cast
 
 from starlette.concurrency import run_in_threadpool
 
-from asr_core.errors import AsrError, QueueFull, StorageGone
+from asr_core.errors import QueueFull, StorageGone
 from asr_core.storage import room_for
 
 log = logging.getLogger(__name__)
@@ -33,20 +33,6 @@ class Pace:
 
 
 SLOWEST = Pace()
-
-
-def scratch_folder() -> Path:
-    """What TMPDIR names, or the system's folder where it names nothing.
-
-    Raises AsrError where it names no folder that can be written to: Python would silently take another, in the image
-    one of 64 MB.
-    """
-    named = os.environ.get("TMPDIR")
-    if not named:
-        return Path(gettempdir())
-    if not (Path(named).is_dir() and os.access(named, os.W_OK | os.X_OK)):
-        raise AsrError(f"TMPDIR is {named}, which is no folder that can be written to: make it, or name another.")
-    return Path(named)
 
 
 class OwnFolder:

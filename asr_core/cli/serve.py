@@ -11,9 +11,6 @@ import typer
 
 import asr_core
 
-STOP_S = 30
-"""How long the server, told to stop, lets streams that are being answered go on."""
-
 HOME = Path(asr_core.__file__).parent.parent
 """Where service.py is: beside asr_core, in a checkout as in an installation."""
 
@@ -31,7 +28,6 @@ def serve(
     given = {
         name: str(value) for name, value in {"HOST": host, "PORT": port, "MODEL": model}.items() if value is not None
     }
-    options = ["--working-dir", str(HOME), "--timeout-graceful-shutdown", str(STOP_S)]
     environment = os.environ | given | {"BENTOML_DO_NOT_TRACK": "True"}
-    command = [sys.executable, "-m", "bentoml", "serve", "service:GigaamAsr", *options]
+    command = [sys.executable, "-m", "bentoml", "serve", "service:GigaamAsr", "--working-dir", str(HOME)]
     os.execve(sys.executable, command, environment)  # noqa: S606 - this process becomes the server

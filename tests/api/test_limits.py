@@ -19,6 +19,7 @@ from bentoml.exceptions import BentoMLException
 from asr_core.client import Client
 from asr_core.errors import BadRequest
 from tests.conftest import Server, bentoml_client, running_server, wait_until
+from tests.processes import has_ended
 
 # Raised by libraries that bentoml uses, when its client is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -224,7 +225,7 @@ def test_a_server_that_is_stopped_leaves_nothing_of_an_upload_under_way(strict: 
         )
         wait_until(lambda: bool(strict.leftovers), "an upload under way")
         strict.process.terminate()
-        wait_until(lambda: not strict.process.is_running() or strict.process.status() == "zombie", "a stopped server")
+        wait_until(lambda: has_ended(strict.process), "a stopped server")
     assert list(strict.scratch.glob("asr-uploads-*")) == []
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from asr_core.api.spool import Spool, scratch_folder
-from asr_core.errors import AsrError, QueueFull, StorageGone
+from asr_core.api.spool import Spool
+from asr_core.errors import QueueFull, StorageGone
 
 
 @pytest.fixture
@@ -80,20 +80,6 @@ def test_without_the_folder_s_own_place_there_is_no_room_until_it_is_back(spool:
         spool.check()
     aside.rename(tmp_path)
     spool.check()
-
-
-@pytest.mark.parametrize("made", [None, "file"])
-def test_a_tmpdir_that_is_no_folder_is_refused(
-    made: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(named := tmp_path / "named"))
-    if made:
-        named.touch()
-    with pytest.raises(AsrError, match=f"TMPDIR is {named}"):
-        scratch_folder()
-    named.unlink(missing_ok=True)
-    named.mkdir()
-    assert scratch_folder() == named
 
 
 WRITE_TO_A_FULL_DISK = """

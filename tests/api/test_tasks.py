@@ -16,6 +16,7 @@ from asr_core.api.task_store import TaskStore
 from asr_core.client import Client
 from asr_core.errors import AsrError, BadRequest, Busy, NotFound
 from tests.conftest import Server, bentoml_client, running_server, wait_until
+from tests.processes import has_ended
 
 # Raised by libraries that bentoml uses, when its client is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -139,6 +140,10 @@ def test_however_a_server_ends_its_results_stay_and_what_it_worked_on_is_said_to
             killed = client.submit(long_recording)
             server.worker.kill()
         wait_until(lambda: answers(server), "another worker", 60)
+        folders = sorted(path.name.rpartition("-")[0] for path in shared.iterdir())
+        assert folders == ["asr-tasks", "asr-uploads", "asr-worker", "bentoml-uds"], (
+            "one of each, the killed one's gone"
+        )
         with Client(server.url) as client:
             assert client.result(done)["text"] == spoken_text
             for task_id in (stopped, killed):
@@ -147,6 +152,9 @@ def test_however_a_server_ends_its_results_stay_and_what_it_worked_on_is_said_to
                     client.result(task_id)
             with pytest.raises(NotFound):
                 client.status(UNKNOWN)
+        worker = server.worker
+        server.process.kill()
+        wait_until(lambda: has_ended(worker), "the end of a worker whose parent was killed")
 
 
 def answers(server: Server) -> bool:

@@ -39,7 +39,7 @@ class Workers:
     """`n` threads that compute a piece each. All but `recognize` is called on the event loop.
 
     Threads inside torch meet at thousands of barriers a second, and one that waits for a core holds all of them up,
-    while pieces beside each other never wait for one another. Only a piece that is alone gets several of them.
+    while pieces beside each other never wait for one another. Only a piece that is alone gets two.
     """
 
     def __init__(self, load: Load, n: int, n_threads: int, retry: wait_base = RETRY_LOADING) -> None:
@@ -87,9 +87,10 @@ class Workers:
 
     def _load_models(self) -> tuple[Recognizer, SileroNetwork, int]:
         recognizer, vad = self._load(self._report), SileroNetwork.load()
-        # A worker that is the only one has always the same threads. Where there are more, a result must not show that
-        # its piece was alone.
-        return recognizer, vad, self._n_threads if self.n == 1 else recognizer.exact_threads(self._n_threads)
+        if self.n == 1:
+            return recognizer, vad, self._n_threads
+        # Where there are several workers, a result must not show that its piece was alone.
+        return recognizer, vad, 2 if recognizer.two_threads_are_exact() else 1
 
     def _report(self, file: str, done: int, total: int | None) -> None:
         if self._stopping.is_set():

@@ -26,7 +26,7 @@ from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm
 log = logging.getLogger(__name__)
 
 ALONE_FROM = SAMPLE_RATE
-"""Samples from which a piece that is alone is computed by several threads; a shorter one gains nothing by it."""
+"""Samples from which a piece that is alone is computed by two threads; a shorter one gains nothing by it."""
 
 
 @dataclass(slots=True)
@@ -167,7 +167,7 @@ class Dispatcher:
             self._deliver(job, chunk, hypothesis)
 
     def _threads_for(self, chunks: Sequence[Chunk]) -> int:
-        """Threads inside torch: a worker that is alone has the cores of those that have nothing to do."""
+        """Threads inside torch: a worker that is alone has the core of one that has nothing to do."""
         alone = self._n_computing == 1 and not self.n_waiting and len(chunks[0].pcm) >= ALONE_FROM
         return self._workers.threads_alone if self._workers.n == 1 or alone else 1
 

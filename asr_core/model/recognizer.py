@@ -21,7 +21,7 @@ from asr_core.model.features import LogMel
 from asr_core.model.heads import CtcHead, RnntHead
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
-from asr_core.model.threads import agreeing_threads, using_threads
+from asr_core.model.threads import two_are_exact, using_threads
 from asr_core.model.tokenizer import vocabulary
 from asr_core.model.weights import resolve
 from asr_core.types import SAMPLE_RATE, Hypothesis
@@ -46,8 +46,8 @@ class Recognizer(Protocol):
     def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
         """→ the most probable label at every step."""
 
-    def exact_threads(self, at_most: int) -> int:
-        """How many threads, up to `at_most`, give the same results bit for bit as one does, on this machine."""
+    def two_threads_are_exact(self) -> bool:
+        """Whether two threads inside torch give the same results, bit for bit, as one does on this machine."""
 
 
 class NativeRecognizer:
@@ -96,7 +96,7 @@ class NativeRecognizer:
             return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in batch]
 
     @torch.inference_mode()
-    def exact_threads(self, at_most: int) -> int:
+    def two_threads_are_exact(self) -> bool:
         shallow = copy(self.encoder)
         shallow.layers = self.encoder.layers[:1]  # the others have the same shapes
         mels = self.features.filterbank.shape[1]
@@ -105,7 +105,7 @@ class NativeRecognizer:
             noise = torch.randn(4 * frames, mels, generator=torch.Generator().manual_seed(frames))
             return shallow([noise.to(self._target.device)])[0]
 
-        return agreeing_threads(compute, at_most)
+        return two_are_exact(compute)
 
     def _encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         # Features, like decoding, are small products and many small steps. Several threads would cost them more in

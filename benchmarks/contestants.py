@@ -1,11 +1,13 @@
 """Who runs: the eager baseline, our network in each precision, and exported graphs where their runtimes are installed.
 
-All of them turn waveforms into log-probabilities with the same weights and threads. Each has a process of its own: the
-thread pools of several runtimes in one process hold each other up.
+All of them turn waveforms into log-probabilities with the same weights and cores. Each has a process of its own: the
+thread pools of several runtimes in one process hold each other up. Ours has the environment that our server gives
+itself, the others have what they would have without us.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,7 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asr_core import runtime
 from asr_core.cli import sample
+from asr_core.cli.speed import alone, at_once
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.linear import bf16_is_native
@@ -36,9 +40,10 @@ Network = Callable[[Tensor], object]
 class Contestant:
     """A network that `build` makes in a new process."""
 
-    def __init__(self, build: Callable[[], Network]) -> None:
+    def __init__(self, build: Callable[[], Network], *, ours: bool) -> None:
         self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        self._process.submit(_build, build).result()
+        with _environment(ours=ours):
+            self._process.submit(_build, build).result()
 
     def run(self, batch: int, samples: int) -> None:
         """Compute for a batch of sample recordings."""
@@ -46,6 +51,23 @@ class Contestant:
 
     def close(self) -> None:
         self._process.shutdown()
+
+
+@contextmanager
+def _environment(*, ours: bool) -> Iterator[None]:
+    """Scope in which a process that is started reads what torch's libraries read in our server, or in others'."""
+    before = dict(os.environ)
+    if ours:
+        runtime.prepare(os.environ)
+    else:
+        for name, value in runtime.DEFAULTS.items():
+            if os.environ.get(name) == value:
+                del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 _built: list[Network] = []  # in a contestant's process: its network
@@ -70,7 +92,7 @@ def contestants(checkpoint: Path, folder: Path) -> Iterator[dict[str, Contestant
     with ExitStack() as stack:
         everybody = {}
         for name, build in builds.items():
-            everybody[name] = Contestant(build)
+            everybody[name] = Contestant(build, ours=name.startswith("ours"))
             stack.callback(everybody[name].close)
         yield everybody
 
@@ -94,8 +116,11 @@ def _eager(checkpoint: Path) -> Network:
 
 
 def _ours(checkpoint: Path, precision: str) -> Network:
+    """As the engine computes: one chunk with the threads that it has alone, several on a worker each."""
     recognizer = load_recognizer(str(checkpoint), precision=precision, device="cpu")
-    return lambda waves: recognizer.log_probs(list(waves))
+    return lambda waves: (
+        alone(recognizer, waves[0]) if len(waves) == 1 else at_once(recognizer, list(waves), available_cores())
+    )
 
 
 def _exported(checkpoint: Path, folder: Path) -> dict[str, Callable[[], Network]]:

@@ -17,6 +17,7 @@ from asr_core.audio.vad import SileroNetwork
 from asr_core.cli import sample
 from asr_core.model.heads import RnntHead
 from asr_core.model.recognizer import NativeRecognizer, Recognizer, load_recognizer
+from asr_core.model.threads import using_threads
 from asr_core.settings import Settings
 from asr_core.types import INT16_SCALE, SAMPLE_RATE, VadOptions
 from benchmarks import memory
@@ -136,7 +137,8 @@ def vad_share(recognizer: Recognizer, budget_s: float) -> list[Finding]:
             segmenter.push(pcm[start : start + WINDOW])
         segmenter.flush()
 
-    times = in_turns({"vad": segment, "model": partial(recognizer.recognize, [_chunk()])}, budget_s)
+    with using_threads(1):  # as on a worker
+        times = in_turns({"vad": segment, "model": partial(recognizer.recognize, [_chunk()])}, budget_s)
     share = (min(times["vad"]) / VAD_S) / (min(times["model"]) / CHUNK_S)
     what = f"speech detection, of the {recognizer.precision} model's time"
     return [Finding(what, 100 * share, "%", at_most=VAD_SHARE if recognizer.precision == "int8" else None)]
@@ -159,7 +161,8 @@ def rnnt_overhead(like: Path, precisions: list[str], folder: Path, budget_s: flo
         head.out_bias[head.blank] += bias
         decode = partial(torch.inference_mode()(head.decode), encoded)
         labels = len(decode())
-        times = in_turns({"encode": partial(recognizer.encode, waves), "decode": decode}, budget_s / 2)
+        with using_threads(1):
+            times = in_turns({"encode": partial(recognizer.encode, waves), "decode": decode}, budget_s / 2)
         overhead = min(times["decode"]) / min(times["encode"])
         what = f"v3_rnnt in {precision}: decoding on top of the encoder"
         found.append(Finding(what, 100 * overhead, "%", at_most=RNNT_OVERHEAD))

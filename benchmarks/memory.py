@@ -1,17 +1,23 @@
-"""What a model needs of memory, in a process of its own: `python -m benchmarks.memory CHECKPOINT PRECISION`."""
+"""What a model needs of memory, in a process of its own: `python -m benchmarks.memory MEASURE CHECKPOINT PRECISION`."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from asr_core.runtime import prepare
 from benchmarks.timing import Finding
 
 MIB = 1 << 20
 RESIDENT_MAX_MIB = {"int8": 700.0, "fp32": 1536.0}
+
+N_LENGTHS, SHORTEST_S, STEP_S = 500, 0.5, 0.04
+"""Each length is one frame of the network more: other shapes from its first layer to its last."""
+GROWTH_MAX_MIB = {"int8": 100.0}
 
 CLEAR_PEAK = "5"
 """Written to clear_refs, this sets a process's peak to what it has now: proc_pid_clear_refs(5)."""
@@ -36,8 +42,7 @@ def is_measurable() -> bool:
 
 def findings(checkpoint: Path, precision: str) -> list[Finding]:
     """Load a model in a fresh process and see what it takes."""
-    command = [sys.executable, "-m", "benchmarks.memory", str(checkpoint), precision]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout.splitlines()[-1])
+    found = _measured("load", checkpoint, precision)
     grown, peak = found["loaded"] - found["imported"], found["peak"] - found["imported"]
     return [
         Finding(
@@ -48,7 +53,24 @@ def findings(checkpoint: Path, precision: str) -> list[Finding]:
     ]
 
 
-def measure(checkpoint: str, precision: str) -> dict[str, int]:
+def growth_by_lengths(checkpoint: Path, precision: str) -> list[Finding]:
+    """Have a fresh process hear recordings of many lengths."""
+    found = _measured("lengths", checkpoint, precision)
+    what, grown = f"resident after {N_LENGTHS} different lengths", (found["heard"] - found["loaded"]) / MIB
+    return [
+        Finding(f"{what} − once loaded", grown, "MiB", at_most=GROWTH_MAX_MIB.get(precision)),
+        Finding(what, found["heard"] / MIB, "MiB"),
+    ]
+
+
+def _measured(measure: str, checkpoint: Path, precision: str) -> dict[str, int]:
+    command = [sys.executable, "-m", "benchmarks.memory", measure, str(checkpoint), precision]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=1800)
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def load(checkpoint: str, precision: str) -> dict[str, int]:
     """Bytes resident: with everything imported, with the model loaded, at the peak between, and after use."""
     from asr_core.cli import sample  # noqa: PLC0415 - torch is imported only by the process that measures itself
     from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
@@ -62,5 +84,23 @@ def measure(checkpoint: str, precision: str) -> dict[str, int]:
     return found | {"used": status("self", "VmRSS")}
 
 
+def lengths(checkpoint: str, precision: str) -> dict[str, int]:
+    """Bytes resident: with the model loaded, and after recordings of many lengths, computed as the engine does."""
+    from asr_core.cli import sample  # noqa: PLC0415
+    from asr_core.cli.speed import at_once  # noqa: PLC0415
+    from asr_core.model.cpu import available_cores  # noqa: PLC0415
+    from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
+    from asr_core.types import SAMPLE_RATE  # noqa: PLC0415
+
+    recognizer = load_recognizer(checkpoint, precision=precision, device="cpu")
+    found = {"loaded": status("self", "VmRSS")}
+    counts = [round((SHORTEST_S + i * STEP_S) * SAMPLE_RATE) for i in range(N_LENGTHS)]
+    longest = sample.waveform(counts[-1])
+    at_once(recognizer, [longest[:count] for count in counts], available_cores())
+    return found | {"heard": status("self", "VmRSS")}
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(*sys.argv[1:])))
+    prepare(os.environ)
+    name, model, wanted = sys.argv[1:]
+    print(json.dumps({"load": load, "lengths": lengths}[name](model, wanted)))

@@ -27,17 +27,17 @@ class EngineCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        engine, status = self._engine, self._engine.status
-        yield CounterMetricFamily("asr_heard_seconds", "Seconds of sound that the model has heard", engine.audio_s)
-        yield CounterMetricFamily("asr_compute_seconds", "Seconds that it took the model", engine.compute_s)
+        engine, status, tally = self._engine, self._engine.status, self._engine.tally
+        yield CounterMetricFamily("asr_heard_seconds", "Seconds of sound that the model has heard", tally.audio_s)
+        yield CounterMetricFamily("asr_compute_seconds", "Seconds that workers took for it, added up", tally.compute_s)
         yield GaugeMetricFamily(
             "asr_real_time_factor",
             "Compute seconds for each second of sound heard since the start; lower is faster",
-            engine.compute_s / engine.audio_s if engine.audio_s else 0.0,
+            tally.compute_s / tally.audio_s if tally.audio_s else 0.0,
         )
         yield GaugeMetricFamily("asr_queue_chunks", "Chunks that wait for the model", engine.n_waiting)
         yield SummaryMetricFamily(
-            "asr_queue_wait_seconds", "How long chunks wait for the model", engine.n_waited, engine.wait_s
+            "asr_queue_wait_seconds", "How long chunks wait for the model", tally.n_waited, tally.wait_s
         )
         yield GaugeMetricFamily("asr_model_loaded", "1 once the model can be used", float(status.loaded))
         labels = {"model": status.model, "device": status.device or "", "precision": status.precision or ""}

@@ -11,8 +11,17 @@ from rich.table import Table
 from asr_core.cli.configuration import configured, require_checkpoint
 from asr_core.errors import ModelError, PrecisionUnsupported
 
-LENGTHS_S = (2, 20)
+NOTE_S, CHUNK_S = 2, 20
 """A voice note, and a chunk of a long recording."""
+N_CHUNKS = 4
+
+CASES = (  # seconds, pieces at once, busy neighbours
+    (f"{NOTE_S} s alone", NOTE_S, 1, 0),
+    (f"{CHUNK_S} s alone", CHUNK_S, 1, 0),
+    (f"{N_CHUNKS} × {CHUNK_S} s at once", CHUNK_S, N_CHUNKS, 0),
+    ("the same beside a busy program", CHUNK_S, N_CHUNKS, 1),
+    ("beside three", CHUNK_S, N_CHUNKS, 3),
+)
 
 
 def bench(
@@ -20,17 +29,16 @@ def bench(
 ) -> None:
     """Measure how fast the model is on this machine, in each precision that it has.
 
-    Seconds of sound recognised in a second, one recording at a time, without decoding. The demo model is many times
-    smaller than the official ones and says nothing about their speed. In a checkout, `make bench` measures much more.
+    Seconds of sound recognised in a second, without decoding: of a recording that is alone, of several at once, and of
+    these beside programs that compute without end, which end with this one. The demo model is many times smaller than
+    the official ones and says nothing about their speed. In a checkout, `make bench` measures much more.
     """
-    from asr_core.cli import sample  # noqa: PLC0415 - torch takes seconds to import
-    from asr_core.cli.speed import PRECISIONS, real_time_factor  # noqa: PLC0415
+    from asr_core.cli.speed import PRECISIONS, neighbours, real_time_factor  # noqa: PLC0415 - torch takes seconds
     from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
-    from asr_core.types import SAMPLE_RATE  # noqa: PLC0415
 
     settings = configured(model=model)
     require_checkpoint(settings)
-    table = Table("Precision", *(f"{seconds} s at a time" for seconds in LENGTHS_S), box=None)
+    table = Table("Precision", *(name for name, *_ in CASES), box=None)
     try:
         for precision in PRECISIONS:
             try:
@@ -44,7 +52,10 @@ def bench(
             except PrecisionUnsupported as error:
                 table.add_row(precision, str(error))
                 continue
-            speeds = (1 / real_time_factor(recognizer, sample.waveform(s * SAMPLE_RATE)) for s in LENGTHS_S)
+            speeds = []
+            for _, seconds, n_pieces, n_neighbours in CASES:
+                with neighbours(n_neighbours):
+                    speeds.append(1 / real_time_factor(recognizer, seconds, n_pieces))
             table.add_row(precision, *(f"{speed:.1f}×" for speed in speeds))
     except ModelError as error:
         typer.echo(f"error: {error}", err=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray  # type: ignore[import-not-found, unused-ignore]  # an extra: not installed everywhere
 from ray.exceptions import (  # type: ignore[import-not-found, unused-ignore]
@@ -21,10 +21,13 @@ from ray.util.scheduling_strategies import (  # type: ignore[import-not-found, u
 )
 
 from asr_core.cli.batch import Heard
-from asr_core.cli.local import LocalTranscriber, local_transcriber
 from asr_core.errors import AsrError
+from asr_core.runtime import prepare
 from asr_core.settings import Settings
 from asr_core.types import Transcript
+
+if TYPE_CHECKING:
+    from asr_core.cli.local import LocalTranscriber
 
 DEATHS = 3
 """Workers that a recording may lose before it is taken for the cause."""
@@ -47,6 +50,9 @@ class Worker:
         """The transcriber, its model loaded. Raises ModelError."""
         async with self._loading:
             if self._transcriber is None:
+                prepare(os.environ)
+                from asr_core.cli.local import local_transcriber  # noqa: PLC0415 - torch, which reads the environment
+
                 # Never left: the actor ends by being killed.
                 self._scope = local_transcriber(self._settings, self._audio_track, say=lambda _: None)
                 self._transcriber = await self._scope.__aenter__()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import get_args
 
 import torch
 
+from asr_core.cli import sample
 from asr_core.errors import PrecisionUnsupported
-from asr_core.model.cpu import choose_precision, seconds_per_layer
+from asr_core.model.cpu import available_cores, choose_precision, seconds_per_layer
 from asr_core.model.linear import Target
 from asr_core.model.recognizer import Recognizer
+from asr_core.model.threads import using_threads
 from asr_core.types import SAMPLE_RATE, Precision
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -40,12 +48,48 @@ def layer_speeds() -> Iterator[LayerSpeed]:
             yield LayerSpeed(precision, seconds_per_layer(Target(cpu, precision)))
 
 
-def real_time_factor(recognizer: Recognizer, waveform: torch.Tensor, repeats: int = 5) -> float:
-    """Seconds of computing per second of sound, for a float32 waveform [S] alone; the median of `repeats`."""
-    recognizer.recognize([waveform])  # the first run sets buffers up
+def alone(recognizer: Recognizer, waveform: torch.Tensor) -> None:
+    """Recognise a piece that nothing is computed beside, with the threads that the engine gives it."""
+    n_threads = 2 if available_cores() > 1 and recognizer.two_threads_are_exact() else 1
+    with using_threads(n_threads):
+        recognizer.recognize([waveform])
+
+
+def at_once(recognizer: Recognizer, waveforms: Sequence[torch.Tensor], n_workers: int) -> None:
+    """Recognise pieces as the engine does: each on one of its workers, with one thread inside torch."""
+
+    def recognize(waveform: torch.Tensor) -> None:
+        with using_threads(1):
+            recognizer.recognize([waveform])
+
+    with ThreadPoolExecutor(n_workers) as workers:
+        list(workers.map(recognize, waveforms))
+
+
+def real_time_factor(recognizer: Recognizer, seconds: int, n_pieces: int = 1, repeats: int = 3) -> float:
+    """Seconds of computing per second of sound, for so many pieces at once; the median of `repeats`."""
+    waveform = sample.waveform(seconds * SAMPLE_RATE)
+    work = partial(alone, recognizer, waveform)
+    if n_pieces > 1:
+        work = partial(at_once, recognizer, [waveform] * n_pieces, available_cores())
+    work()  # the first run sets buffers up
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        recognizer.recognize([waveform])
+        work()
         times.append(time.perf_counter() - begin)
-    return median(times) / (len(waveform) / SAMPLE_RATE)
+    return median(times) / (n_pieces * seconds)
+
+
+_BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): sum(range(100_000))"
+
+
+@contextmanager
+def neighbours(number: int) -> Iterator[None]:
+    """Programs that compute without end while the block lasts. They end with it, or with this process."""
+    with ExitStack() as scope:
+        for _ in range(number):
+            process = subprocess.Popen([sys.executable, "-c", _BUSY, str(os.getpid())])
+            scope.callback(process.wait)
+            scope.callback(process.kill)
+        yield

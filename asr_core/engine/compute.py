@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Protocol, TypeVar
 
 import torch
@@ -17,7 +16,9 @@ from tenacity.wait import wait_base
 from asr_core.audio.vad import SileroNetwork
 from asr_core.errors import AsrError, ServerStopping
 from asr_core.model.download import Progress
-from asr_core.model.recognizer import Recognizer
+from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.model.threads import using_threads
+from asr_core.settings import Settings
 from asr_core.types import INT16_SCALE, Chunk, Hypothesis
 
 log = logging.getLogger(__name__)
@@ -38,14 +39,16 @@ class Workers:
     """`n` threads that compute a piece each. All but `recognize` is called on the event loop.
 
     Threads inside torch meet at thousands of barriers a second, and one that waits for a core holds all of them up,
-    while pieces beside each other never wait for one another. Only a piece that is alone gets several of them.
+    while pieces beside each other never wait for one another. Only a piece that is alone gets two.
     """
 
-    def __init__(self, load: Load, n: int, retry: wait_base = RETRY_LOADING) -> None:
+    def __init__(self, load: Load, n: int, n_threads: int, retry: wait_base = RETRY_LOADING) -> None:
+        """`n_threads` are what all workers together may use inside torch."""
         self._load = load
         self._retry = retry
+        self._n_threads = n_threads
         self.n = n
-        self._executor = ThreadPoolExecutor(n, "compute", partial(torch.set_num_threads, 1))
+        self._executor = ThreadPoolExecutor(n, thread_name_prefix="compute")
         self._stopping = threading.Event()
         self.detail = "not started"
         """How far loading the model is, or why it failed."""
@@ -53,32 +56,41 @@ class Workers:
         """Done when jobs are admitted, or what ended the first attempt to load the models."""
         self.recognizer: Recognizer
         self.vad: SileroNetwork
+        self.threads_alone: int
+        """Threads inside torch for a piece that no other worker computes beside."""
 
     async def load(self) -> None:
         """Load the models, for as long as it takes; returns when they are there."""
         self.detail = "loading the model"
         async for attempt in AsyncRetrying(wait=self._retry, before_sleep=self._explain):
             with attempt:
-                self.recognizer, self.vad = await self.run(self._load_models)
+                self.recognizer, self.vad, self.threads_alone = await self.run(self._load_models)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """`work` on one of the threads. What it raises is raised here."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    async def run(self, work: Callable[[], Result], n_threads: int = 1) -> Result:
+        """`work` on a worker, with so many threads inside torch. What it raises is raised here."""
 
-    def recognize(self, chunks: Sequence[Chunk], n_threads: int) -> list[Hypothesis]:
-        """Called on a worker, which may use `n_threads` threads inside torch for this piece."""
-        torch.set_num_threads(n_threads)  # of this worker alone: OpenMP keeps the number for each
+        def on_worker() -> Result:
+            with using_threads(n_threads):
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, on_worker)
+
+    def recognize(self, chunks: Sequence[Chunk]) -> list[Hypothesis]:
+        """Called on a worker."""
         return self.recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks])
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not; a download ends at its next piece."""
         self._stopping.set()
+        self._end_attempt(ServerStopping())
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
-    def _load_models(self) -> tuple[Recognizer, SileroNetwork]:
-        loaded = self._load(self._report), SileroNetwork.load()
-        torch.set_num_threads(1)  # for speech detection on this worker; the others have set theirs already
-        return loaded
+    def _load_models(self) -> tuple[Recognizer, SileroNetwork, int]:
+        recognizer, vad = self._load(self._report), SileroNetwork.load()
+        if self.n == 1:
+            return recognizer, vad, self._n_threads
+        # Where there are several workers, a result must not show that its piece was alone.
+        return recognizer, vad, 2 if recognizer.two_threads_are_exact() else 1
 
     def _report(self, file: str, done: int, total: int | None) -> None:
         if self._stopping.is_set():
@@ -88,9 +100,30 @@ class Workers:
 
     def _explain(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if error and not self.attempted.done():
-            self.attempted.set_exception(error)
-            self.attempted.exception()  # whether or not anybody waits for it
+        if error:
+            self._end_attempt(error)
         log.error("The model cannot be loaded: %s", error, exc_info=None if isinstance(error, AsrError) else error)
         reason = str(error) if isinstance(error, AsrError) else "loading the model failed, see the log."
         self.detail = f"{reason} Trying again in {state.upcoming_sleep:.0f} s"
+
+    def _end_attempt(self, error: BaseException) -> None:
+        if not self.attempted.done():
+            self.attempted.set_exception(error)
+            self.attempted.exception()  # whether or not anybody waits for it
+
+
+def loader(settings: Settings) -> Load:
+    """What loads the model that `settings` ask for."""
+
+    def load(progress: Progress) -> Recognizer:
+        return load_recognizer(
+            settings.model,
+            precision=settings.precision,
+            device=settings.device,
+            threads=settings.num_threads or None,
+            models_dir=settings.models_dir,
+            engine=settings.engine,
+            progress=progress,
+        )
+
+    return load

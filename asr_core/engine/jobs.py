@@ -12,13 +12,14 @@ from asr_core.text.writer import Writer
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
 BACKLOG = 4
-"""Chunks (about 20 s each) that a job may have decoded without their text having been read."""
+"""Chunks (about 20 s each) that a job may have decoded without their text having been read, where one worker computes;
+each further worker may have one in hand."""
 
 
 class Job:
     """Segments in order, as they are recognised: iterate over it once. Belongs to the engine's event loop."""
 
-    def __init__(self, stages: Stages, *, keep_tokens: bool = False) -> None:
+    def __init__(self, stages: Stages, *, backlog: int = BACKLOG, keep_tokens: bool = False) -> None:
         self.stages = stages
         """Told of what is done for the job, and when."""
         self.samples = 0
@@ -38,7 +39,8 @@ class Job:
         self._early: dict[int, tuple[Chunk, Hypothesis]] = {}  # by the chunk's index: heard before one ahead of it
         self._n_written = 0
         self._results: asyncio.Queue[Sequence[Segment] | Exception | None] = asyncio.Queue()
-        self._room = asyncio.Semaphore(BACKLOG)
+        self._backlog = backlog
+        self._room = asyncio.Semaphore(backlog)
         self._keep_tokens = keep_tokens
 
     @property
@@ -79,7 +81,7 @@ class Job:
 
     async def finish(self) -> None:
         """End the iteration after the results that are still to come."""
-        await self.make_room(BACKLOG)  # all room is free when all chunks have been read
+        await self.make_room(self._backlog)  # all room is free when all chunks have been read
         self._results.put_nowait(None)
 
     def start(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from asr_core.model.features import LogMel
 from asr_core.model.heads import CtcHead, RnntHead
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
+from asr_core.model.threads import two_are_exact, using_threads
 from asr_core.model.tokenizer import vocabulary
 from asr_core.model.weights import resolve
 from asr_core.types import SAMPLE_RATE, Hypothesis
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Recognizer(Protocol):
-    """A loaded model. Its methods are called from one thread; results do not depend on what is batched together."""
+    """A loaded model. Results do not depend on what is batched together, nor on what other threads ask of it."""
 
     device: str
     precision: str
@@ -45,16 +46,8 @@ class Recognizer(Protocol):
     def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
         """→ the most probable label at every step."""
 
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Greedy decoding is many small steps: threads would cost it more in meeting each other than they do for it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    def two_threads_are_exact(self) -> bool:
+        """Whether two threads inside torch give the same results, bit for bit, as one does on this machine."""
 
 
 class NativeRecognizer:
@@ -92,16 +85,34 @@ class NativeRecognizer:
     def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         if not isinstance(self.head, CtcHead):
             raise ModelError("This model is an RNN-T: it has no log-probabilities of its own for each frame.")
-        return [self.head.log_probs(encoded) for encoded in self._encode(waveforms)]
+        batch = self._encode(waveforms)
+        with using_threads(1):
+            return [self.head.log_probs(encoded) for encoded in batch]
 
     @torch.inference_mode()
     def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
         batch = self._encode(waveforms)
-        with _one_thread():
+        with using_threads(1):
             return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in batch]
 
+    @torch.inference_mode()
+    def two_threads_are_exact(self) -> bool:
+        shallow = copy(self.encoder)
+        shallow.layers = self.encoder.layers[:1]  # the others have the same shapes
+        mels = self.features.filterbank.shape[1]
+
+        def compute(frames: int) -> Tensor:
+            noise = torch.randn(4 * frames, mels, generator=torch.Generator().manual_seed(frames))
+            return shallow([noise.to(self._target.device)])[0]
+
+        return two_are_exact(compute)
+
     def _encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
-        return self.encoder([self.features(waveform.to(self._target.device)) for waveform in waveforms])
+        # Features, like decoding, are small products and many small steps. Several threads would cost them more in
+        # meeting each other than they do, and MKL adds up in another order with them.
+        with using_threads(1):
+            features = [self.features(waveform.to(self._target.device)) for waveform in waveforms]
+        return self.encoder(features)
 
 
 def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name

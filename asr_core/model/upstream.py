@@ -70,6 +70,10 @@ class UpstreamRecognizer:
         encoded = self.encode(waveforms)
         return [Hypothesis(tuple(self._rnnt_tokens(frames)), len(frames)) for frames in encoded]
 
+    def two_threads_are_exact(self) -> bool:
+        """See `Recognizer.two_threads_are_exact`: of the package's own network nothing is known."""
+        return False
+
     def _encode(self, waveform: Tensor) -> Tensor:
         """[S] → [1, D, T]."""
         length = torch.tensor([len(waveform)], device=self._device)

@@ -52,7 +52,7 @@ async def _hear(engine: Engine, speech: Path, metrics: Metrics) -> None:
     assert value(metrics, "asr_model_loaded") == 1
     assert value(metrics, "asr_model_info", model="demo", device="cpu", precision="fp32") == 1
     assert value(metrics, "asr_heard_seconds_total") == pytest.approx(transcript.duration_s)
-    assert value(metrics, "asr_real_time_factor") == pytest.approx(engine.compute_s / engine.audio_s)
+    assert value(metrics, "asr_real_time_factor") == pytest.approx(engine.tally.compute_s / engine.tally.audio_s)
     assert (value(metrics, "asr_queue_chunks"), value(metrics, "asr_queue_wait_seconds_count")) == (0, 1)
     await engine.stop()
 

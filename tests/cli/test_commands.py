@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -57,6 +58,18 @@ def test_doctor_is_content_with_a_machine_that_works(run: Run, spoken_text: str)
     assert done.returncode == 0, done.stdout
     assert f"demo heard “{spoken_text}”" in done.stdout
     assert "✗" not in done.stdout
+
+
+def test_speech_detection_that_cannot_be_loaded_is_told(run: Run, speech: Path, tmp_path: Path) -> None:
+    (package := tmp_path / "packages" / "silero_vad").mkdir(parents=True)
+    (package / "__init__.py").touch()  # without weights
+    path = os.pathsep.join((str(package.parent), str(REPOSITORY)))
+    transcribed = run("transcribe", "--output-dir", "-", speech, PYTHONPATH=path)
+    assert (transcribed.returncode, transcribed.stdout) == (1, "")
+    assert "silero-vad" in transcribed.stderr
+    examined = run("doctor", PYTHONPATH=path, PORT=str(free_port()))
+    assert examined.returncode == 1
+    assert "silero-vad" in examined.stdout
 
 
 @pytest.mark.parametrize(("admitted", "level"), [(1, "good"), (8, "note")])

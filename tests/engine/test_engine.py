@@ -5,72 +5,39 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import threading
-import wave
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 from tenacity import wait_none
-from torch import Tensor
 
-from asr_core.engine.compute import Load
 from asr_core.engine.engine import Engine
 from asr_core.engine.jobs import BACKLOG
 from asr_core.errors import BadAudio, CheckpointError, ModelError, ModelNotReady, QueueFull
 from asr_core.model.recognizer import Recognizer, load_recognizer
-from asr_core.model.weights import DEMO
-from asr_core.settings import Settings
 from asr_core.text.writer import Writer
-from asr_core.types import SAMPLE_RATE, Hypothesis, Segment, Transcript
+from asr_core.types import SAMPLE_RATE, Segment, Transcript
+from tests.engine.engines import (
+    SAMPLE,
+    SAMPLE_TEXT,
+    Gate,
+    drain,
+    read,
+    run,
+    running,
+    settings,
+    transcribe,
+    until,
+    write,
+)
 from tests.processes import decoders
-
-SAMPLE = DEMO.with_name("speech.wav")
-SAMPLE_TEXT = DEMO.with_name("speech.txt").read_text(encoding="utf-8").strip()
-
-Result = TypeVar("Result")
-
-
-def settings(**changes: object) -> Settings:
-    return Settings.model_validate({"model": "demo", "precision": "fp32", **changes})
-
-
-class Gate:
-    """The demo model behind a gate that tests open and close; it counts what goes through."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.batches: list[int] = []
-        self.poison: int | None = None
-        """Number of samples of a waveform that the model is to fail on."""
-        self._recognizer = load_recognizer("demo", precision="fp32")
-        self.device, self.precision = self._recognizer.device, self._recognizer.precision
-        self.precision_reason = self._recognizer.precision_reason
-
-    def __call__(self, progress: object) -> Recognizer:
-        return self
-
-    def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
-        return self._recognizer.encode(waveforms)
-
-    def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
-        return self._recognizer.log_probs(waveforms)
-
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
-        self.batches.append(len(waveforms))
-        assert self.open.wait(60)
-        if any(len(waveform) == self.poison for waveform in waveforms):
-            raise RuntimeError("poison")
-        return self._recognizer.recognize(waveforms)
 
 
 @pytest.fixture(scope="module")
 def pcm() -> np.ndarray:
-    with wave.open(str(SAMPLE)) as recording:
-        return np.frombuffer(recording.readframes(recording.getnframes()), np.int16)
+    return read(SAMPLE)
 
 
 @pytest.fixture(scope="module")
@@ -86,42 +53,6 @@ def long_recording(pcm: np.ndarray, tmp_path_factory: pytest.TempPathFactory) ->
 
 def ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *arguments], check=True, timeout=60)
-
-
-def write(path: Path, pcm: np.ndarray) -> Path:
-    with wave.open(str(path), "wb") as recording:
-        recording.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        recording.writeframes(pcm.astype("<i2").tobytes())
-    return path
-
-
-@asynccontextmanager
-async def running(load: Load | None = None, **changes: object) -> AsyncIterator[Engine]:
-    engine = Engine(settings(**changes), load)
-    await engine.start()
-    await until(lambda: engine.status.loaded)
-    try:
-        yield engine
-    finally:
-        await engine.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def transcribe(engine: Engine, path: Path) -> Transcript:
-    async with engine.open(path) as job:
-        return await job.transcript()
-
-
-def run(scenario: Callable[[], Awaitable[Result]]) -> Result:
-    async def whole() -> Result:
-        return await scenario()
-
-    return asyncio.run(whole())
 
 
 def test_the_samples_text_comes_out_with_times_that_stay_inside_it() -> None:
@@ -182,7 +113,7 @@ def test_a_job_that_is_left_leaves_nothing_behind(how: str, long_recording: Path
             await asyncio.wait([reader])
             assert decoders() == []
             assert engine.n_jobs == 0
-            heard = engine.audio_s
+            heard = engine.tally.audio_s
             assert (await transcribe(engine, SAMPLE)).text == SAMPLE_TEXT
             return heard
 
@@ -260,11 +191,6 @@ def test_a_result_that_cannot_be_written_down_ends_its_job_alone(
     assert run(scenario)
 
 
-async def drain(items: AsyncIterator[object]) -> None:
-    async for _ in items:
-        pass
-
-
 def test_what_cannot_be_decoded_is_refused_before_anything_is_answered(tmp_path: Path) -> None:
     path = tmp_path / "junk.mp3"
     path.write_bytes(b"junk" * 1000)
@@ -337,7 +263,7 @@ def test_stopping_ends_the_jobs_that_are_open(long_recording: Path) -> None:
         before = threading.active_count()
         async with running() as engine:
             reading = asyncio.create_task(transcribe(engine, long_recording))
-            await until(lambda: engine.audio_s > 0)
+            await until(lambda: engine.tally.audio_s > 0)
         with pytest.raises(ModelNotReady):
             await reading
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("compute")], before

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 from asr_core.engine.engine import Engine
 from asr_core.engine.stages import TracedStages
 from asr_core.errors import BadAudio, ModelError
-from tests.engine.test_engine import SAMPLE, Gate, settings, transcribe, until, write
+from tests.engine.engines import SAMPLE, Gate, settings, transcribe, until, write
 
 
 class Tracing:

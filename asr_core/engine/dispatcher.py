@@ -1,0 +1,191 @@
+"""What each worker does next: speech detection that a job waits for, then the chunks that the scheduler picks.
+
+All state belongs to the event loop, so there are no locks. Chunks of one job may be computed beside each other; its
+segments come out in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from asr_core.audio.segmenter import Segmenter
+from asr_core.engine.compute import Workers
+from asr_core.engine.feeding import Analyse
+from asr_core.engine.jobs import Job
+from asr_core.engine.scheduler import Scheduler
+from asr_core.errors import RecognitionFailed
+from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm
+
+log = logging.getLogger(__name__)
+
+ALONE_FROM = SAMPLE_RATE
+"""Samples from which a piece that is alone is computed by two threads; a shorter one gains nothing by it."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been done so far."""
+
+    audio_s: float = 0.0
+    """Seconds of sound that the model has heard."""
+    compute_s: float = 0.0
+    """Seconds that workers took for that, added up."""
+    wait_s: float = 0.0
+    """Seconds that chunks have waited for a worker, added up."""
+    n_waited: int = 0
+    """Chunks whose wait is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Analysis:
+    """Speech detection in a job's next block, and the number of chunks that it gave."""
+
+    job: Job
+    segmenter: Segmenter
+    block: Pcm
+    is_last: bool
+    n_chunks: asyncio.Future[int]
+
+    def run(self) -> list[Chunk]:
+        return self.segmenter.push(self.block) + (self.segmenter.flush() if self.is_last else [])
+
+
+class Dispatcher:
+    """Gives pieces of the open jobs to `workers`, `batch_size` chunks at a time at most."""
+
+    def __init__(self, workers: Workers, batch_size: int) -> None:
+        self.jobs: set[Job] = set()
+        """Those that are open: what belongs to any other is dropped."""
+        self.tally = Tally()
+        self._workers = workers
+        self._scheduler: Scheduler[Job] = Scheduler(batch_size)
+        self._analyses: deque[_Analysis] = deque()
+        self._work = asyncio.Event()
+        self._n_computing = 0
+
+    @property
+    def n_waiting(self) -> int:
+        """Chunks that wait for a worker at the moment."""
+        return sum(len(job.queued_at) for job in self.jobs)
+
+    def ahead_of(self, job: Job) -> int:
+        """How many other recordings come first when a worker has time again; 0 where the job's turn is next."""
+        return self._scheduler.ahead_of(job)
+
+    @contextmanager
+    def serving(self, job: Job) -> Iterator[None]:
+        """Scope in which the job has its turns."""
+        self.jobs.add(job)
+        self._scheduler.add(job)
+        try:
+            yield
+        finally:
+            self._scheduler.remove(job)
+            self.jobs.discard(job)
+
+    def analyser(self, job: Job, segmenter: Segmenter) -> Analyse:
+        """What cuts the job's blocks into chunks, on whichever worker is free, and queues them."""
+
+        async def analyse(block: Pcm, is_last: bool) -> int:
+            analysis = _Analysis(job, segmenter, block, is_last, asyncio.get_running_loop().create_future())
+            self._analyses.append(analysis)
+            self._work.set()
+            return await analysis.n_chunks
+
+        return analyse
+
+    async def run(self) -> None:
+        """Keep the workers busy, for ever."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._workers.n):
+                workers.create_task(self._keep_busy())
+
+    async def _keep_busy(self) -> None:
+        """What one worker does."""
+        while True:
+            self._work.clear()
+            for _ in range(len(self._analyses)):  # not those that come meanwhile: silence could go on for ever
+                if self._analyses:  # another worker may have been faster
+                    await self._run_analysis(self._analyses.popleft())
+            if batch := self._scheduler.next_batch():
+                self._end_wait(batch)
+                self._n_computing += 1
+                try:
+                    await self._run_batch(batch)
+                finally:
+                    self._n_computing -= 1
+            else:
+                await self._work.wait()
+
+    async def _run_analysis(self, analysis: _Analysis) -> None:
+        if analysis.job not in self.jobs:
+            return
+        try:
+            chunks = await self._workers.run(analysis.run)
+        except Exception as error:
+            if analysis.job in self.jobs:
+                analysis.n_chunks.set_exception(error)
+            return
+        if analysis.job in self.jobs:
+            for chunk in chunks:
+                self._scheduler.queue(analysis.job, chunk)
+                analysis.job.queued_at.append(time.perf_counter())
+            self._work.set()  # this worker will take one of them
+            analysis.n_chunks.set_result(len(chunks))
+
+    def _end_wait(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        now = time.perf_counter()
+        for job, _ in batch:
+            waited = now - job.queued_at.popleft()
+            job.stages.over("queue", waited)
+            self.tally.wait_s += waited
+        self.tally.n_waited += len(batch)
+
+    async def _run_batch(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        begin = time.perf_counter()
+        try:
+            with ExitStack() as stages:
+                for job, _ in batch:
+                    stages.enter_context(job.stages.running("model"))
+                chunks = [chunk for _, chunk in batch]
+                work = partial(self._workers.recognize, chunks)
+                hypotheses = await self._workers.run(work, self._threads_for(chunks))
+            heard = list(zip(batch, hypotheses, strict=True))
+        except Exception:
+            log.exception("The model failed on a batch of %d", len(batch))
+            await self._run_one_by_one(batch)
+            return
+        self.tally.compute_s += time.perf_counter() - begin
+        for (job, chunk), hypothesis in heard:
+            self._deliver(job, chunk, hypothesis)
+
+    def _threads_for(self, chunks: Sequence[Chunk]) -> int:
+        """Threads inside torch: a worker that is alone has the core of one that has nothing to do."""
+        alone = self._n_computing == 1 and not self.n_waiting and len(chunks[0].pcm) >= ALONE_FROM
+        return self._workers.threads_alone if self._workers.n == 1 or alone else 1
+
+    async def _run_one_by_one(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        """Try again without company: one recording that the model fails on must not spoil the others' jobs."""
+        for job, chunk in batch:
+            if len(batch) > 1:
+                await self._run_batch([(job, chunk)])
+            elif job in self.jobs:
+                job.fail(RecognitionFailed())
+
+    def _deliver(self, job: Job, chunk: Chunk, hypothesis: Hypothesis) -> None:
+        self.tally.audio_s += chunk.span.end_s - chunk.span.start_s
+        if job not in self.jobs:
+            return
+        job.heard_s = max(job.heard_s, chunk.span.end_s)
+        try:
+            job.heard(chunk, hypothesis)
+        except Exception:
+            log.exception("What the model heard could not be written down")
+            job.fail(RecognitionFailed())

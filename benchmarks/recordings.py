@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.cli import sample
 
 MUSIC_QUALITY = ("-ar", "44100", "-ac", "2", "-b:a", "128k")
@@ -38,4 +39,4 @@ def wav(folder: Path, seconds: float) -> Recording:
 
 
 def _ffmpeg(*arguments: str) -> None:
-    subprocess.run(["ffmpeg", "-y", "-v", "error", *arguments], check=True, stdin=subprocess.DEVNULL, timeout=300)
+    subprocess.run([find_ffmpeg(), "-y", "-v", "error", *arguments], check=True, stdin=subprocess.DEVNULL, timeout=300)

@@ -20,6 +20,7 @@ import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types d
 import pytest
 from hypothesis import HealthCheck, settings
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from tests.processes import below, decoders
 
 # How long an example takes says more about the machine than about the code.
@@ -154,5 +155,5 @@ def long_recording(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Pa
     """An hour of it: longer than any test waits for."""
     path = tmp_path_factory.mktemp("recordings") / "long.flac"
     source = ["-stream_loop", "-1", "-i", str(speech), "-t", "3600"]
-    subprocess.run(["ffmpeg", "-v", "error", *source, str(path)], check=True)
+    subprocess.run([find_ffmpeg(), "-v", "error", *source, str(path)], check=True)
     return path

@@ -22,7 +22,7 @@ class Segmenter:
     speaks in it. Of a longer one, chunks are what `merge` makes of its voices. A chunk is heard with up to `MARGIN` of
     the silence on each side, at most half of what is there; two that touch are heard with `policy.overlap` of each
     other. Memory stays bounded: only sound that a chunk still to come may need is held. Not thread-safe; its work is
-    torch's, for the compute thread.
+    torch's, for a worker.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ async def local_transcriber(
 
     `audio_track` is the sound track to hear of each recording; None leaves the choice.
 
-    When the task is cancelled, the engine is left as it is: it may be minutes before the compute thread listens, and
+    When the task is cancelled, the engine is left as it is: it may be minutes before the workers listen, and
     whoever interrupts a program does not want to wait for that.
     """
     engine = Engine(settings)

@@ -23,6 +23,7 @@ from asr_core.api.backend import Backend
 from asr_core.api.bazarr import as_bearer, parse_query
 from asr_core.api.metrics import Metrics
 from asr_core.api.spool import Spool
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.engine.engine import Engine, EngineStatus
 from asr_core.errors import BadRequest
 from asr_core.settings import Settings
@@ -68,7 +69,7 @@ def test_files_are_decoded_unless_they_are_said_to_be_samples(
     server: Server, speech: Path, tmp_path: Path, spoken_text: str
 ) -> None:
     compressed = tmp_path / "speech.mp3"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", str(speech), str(compressed)], check=True)
+    subprocess.run([find_ffmpeg(), "-v", "error", "-i", str(speech), str(compressed)], check=True)
     assert asr(server, speech.read_bytes()).text == spoken_text
     assert asr(server, compressed.read_bytes(), encode="true", output="vtt").text.startswith("WEBVTT\n\n00:00:")
 

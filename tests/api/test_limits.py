@@ -16,6 +16,7 @@ import openai
 import pytest
 from bentoml.exceptions import BentoMLException
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.client import Client
 from asr_core.errors import BadRequest
 from tests.conftest import Server, bentoml_client, running_server, wait_until
@@ -121,7 +122,7 @@ def test_the_openai_client_is_told_that_a_file_is_too_large(strict: Server) -> N
 def too_long(speech: Path, container: str) -> bytes:
     """40 s of speech, written to a pipe: that leaves no place for the length in flac, and no need for it in ogg."""
     source = ["-stream_loop", "-1", "-i", str(speech), "-t", "40"]
-    command = ["ffmpeg", "-v", "error", *source, "-f", container, "pipe:1"]
+    command = [find_ffmpeg(), "-v", "error", *source, "-f", container, "pipe:1"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from asr_core.audio.decode import decode
 from asr_core.audio.downmix import WINDOW
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.errors import AsrError, AudioTooLong, BadAudio, FfmpegMissing, ModelNotReady
 from asr_core.types import SAMPLE_RATE
 from tests.audio.recordings import DAY, decoded, ffmpeg, likeness, probed, stamped
@@ -323,7 +324,7 @@ def test_more_complaints_than_a_pipe_holds_do_not_stop_the_decoding(
     content = np.frombuffer(path.read_bytes(), np.uint8).copy()
     content[20_000::500] ^= 0xFF
     content.tofile(path)
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "s16le", "pipe:1"]
+    command = [find_ffmpeg(), "-v", "error", "-i", str(path), "-f", "s16le", "pipe:1"]
     assert len(subprocess.run(command, check=True, capture_output=True, timeout=60).stderr) > 1 << 16
     with caplog.at_level(logging.WARNING):
         assert sum(map(len, decoded(path))) > 30 * SAMPLE_RATE

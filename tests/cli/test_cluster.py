@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
 import pytest
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from tests.cli.conftest import COMMAND, Run, environment
 from tests.conftest import wait_until
 
@@ -78,7 +79,7 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing_but_time(
     (tmp_path / "inbox").mkdir()
     names = [f"{number}.wav" for number in range(N_RECORDINGS)]
     loop = ["-stream_loop", str(TIMES - 1), "-i", str(speech)]
-    subprocess.run(["ffmpeg", "-v", "error", *loop, tmp_path / "reference.wav"], check=True)
+    subprocess.run([find_ffmpeg(), "-v", "error", *loop, tmp_path / "reference.wav"], check=True)
     for name in names:
         shutil.copy(tmp_path / "reference.wav", tmp_path / "inbox" / name)
     assert run("transcribe", "reference.wav", **SETTINGS).returncode == 0

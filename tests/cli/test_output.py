@@ -26,34 +26,6 @@ def transcript(text: str) -> Transcript:
     return Transcript((Segment(0, 0.0, 1.0, text, (), (), -0.1, 0.0),), 1.0)
 
 
-def test_a_new_file_has_its_content_and_the_usual_permissions(tmp_path: Path) -> None:
-    write_whole(tmp_path / "new" / "a.txt", "привет".encode())
-    (usual := tmp_path / "usual").touch()
-    assert (tmp_path / "new" / "a.txt").read_text() == "привет"
-    assert (tmp_path / "new" / "a.txt").stat().st_mode == usual.stat().st_mode
-
-
-def test_a_write_that_breaks_off_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (path := tmp_path / "a.txt").write_text("old")
-
-    def break_off(_descriptor: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", break_off)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path) -> None:
-    path = tmp_path / ("я" * 125 + ".txt")
-    write_whole(path, b"text")
-    assert path.read_bytes() == b"text"
-
-
 @pytest.mark.parametrize("name", ["file/a.txt", "folder", "/proc/a.txt", "я" * 200])
 def test_what_cannot_be_written_is_known_without_trying(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # comes with bentoml, its types do not
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from tests.cli.conftest import COMMAND, Run, environment
 from tests.conftest import Server, wait_until
 from tests.processes import decoders
@@ -41,7 +42,9 @@ def test_a_batch_does_all_it_can_names_what_it_could_not_and_goes_on_from_there(
     inbox = tmp_path / "inbox"
     (inbox / "deeper").mkdir(parents=True)
     shutil.copy(speech, inbox / "talk.wav")
-    subprocess.run(["ffmpeg", "-v", "error", "-i", speech, "-c:a", "flac", inbox / "deeper" / "film.mkv"], check=True)
+    subprocess.run(
+        [find_ffmpeg(), "-v", "error", "-i", speech, "-c:a", "flac", inbox / "deeper" / "film.mkv"], check=True
+    )
     (inbox / "broken.mp3").write_bytes(b"not sound" * 1000)
     (inbox / "notes.md").write_text("not a recording")
     command = ("transcribe", "inbox", "missing.ogg", "--recursive", "-f", "text", "-f", "srt")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tenacity import wait_none
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.engine.engine import Engine
 from asr_core.engine.jobs import BACKLOG
 from asr_core.errors import BadAudio, CheckpointError, ModelError, ModelNotReady, QueueFull
@@ -52,7 +53,7 @@ def long_recording(pcm: np.ndarray, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def ffmpeg(*arguments: str) -> None:
-    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *arguments], check=True, timeout=60)
+    subprocess.run([find_ffmpeg(), "-v", "error", "-nostdin", *arguments], check=True, timeout=60)
 
 
 def test_the_samples_text_comes_out_with_times_that_stay_inside_it() -> None:

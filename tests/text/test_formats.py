@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.audio import Transcription, TranscriptionVerbose
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.text.cues import CueLayout, cues
 from asr_core.text.formats import (
     FORMATS,
@@ -62,7 +63,7 @@ def srt_cues(text: str) -> list[tuple[int, int, str]]:
 
 
 def converted(text: str, demuxer: str, muxer: str) -> str:
-    command = ["ffmpeg", "-v", "error", "-f", demuxer, "-i", "pipe:0", "-f", muxer, "pipe:1"]
+    command = [find_ffmpeg(), "-v", "error", "-f", demuxer, "-i", "pipe:0", "-f", muxer, "pipe:1"]
     return subprocess.run(command, input=text.encode(), capture_output=True, check=True, timeout=30).stdout.decode()
 
 

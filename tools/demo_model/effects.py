@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.types import INT16_SCALE
 from tools.demo_model.voices import SAMPLE_RATE, Wave
 
@@ -50,7 +51,7 @@ def reverberate(wave: Wave, rng: np.random.Generator) -> Wave:
 
 
 def ffmpeg(sound: bytes, source: list[str], target: list[str]) -> bytes:
-    command = ["ffmpeg", "-v", "error", *source, "-i", "-", *target, "-"]
+    command = [find_ffmpeg(), "-v", "error", *source, "-i", "-", *target, "-"]
     return subprocess.run(command, input=sound, capture_output=True, check=True).stdout
 
 

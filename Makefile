@@ -26,8 +26,8 @@ run: serve ## the same as serve
 ##### Check
 
 .PHONY: test test-integration test-official lint format format-check typecheck check pre-commit coverage
-test: install ## the tests; ARGS="-k name" goes to pytest
-	@$(PYTHON) -m pytest $(ARGS)
+test: install ## the tests, on up to four cores; ARGS="-k name" goes to pytest
+	@$(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-integration: install ## the slow tests: what is shipped, built and run
 	@$(PYTHON) -m pytest -m integration --timeout 1800 $(ARGS)

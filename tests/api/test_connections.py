@@ -146,7 +146,7 @@ def test_a_client_that_does_not_read_a_stream_is_given_up_and_the_work_ends() ->
 def test_a_client_that_reads_slowly_has_everything() -> None:
     """It takes longer than one may that takes nothing."""
     body = LARGE[: 2**24]
-    patience = replace(QUICK, stall_s=2.0)
+    patience = replace(QUICK, stall_s=1.0)
     with serving(PlainTextResponse(body), patience) as connect:
         client = connect()
         # Or the system takes megabytes ahead, and asks for more only when half of them were read.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import tempfile
@@ -161,6 +162,9 @@ class GigaamAsr:
     async def start(self) -> None:
         await self._engine.start()
         self._tasks.start()
+        # What has been imported stays. The garbage collector holds up everybody for as long as it looks at it again:
+        # tenths of a second, each time that a long transcript has grown by a quarter of all that there is.
+        gc.freeze()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

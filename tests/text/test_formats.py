@@ -299,7 +299,8 @@ plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, a
 
 @given(st.recursive(plain, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)))
 def test_what_is_encoded_in_pieces_is_what_would_be_encoded_at_once(value: Any) -> None:
-    assert to_json(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for whole in (value, {"few": [value], "many": [value, 1, "[,]"] * 100}):
+        assert to_json(whole) == json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
 @pytest.mark.parametrize(

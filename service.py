@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import tempfile
@@ -39,6 +41,7 @@ from asr_core.configuration import as_environment, misspelt_names, read_settings
 from asr_core.errors import ConfigurationError
 from asr_core.logs import configure_logging
 from asr_core.runtime import prepare
+from asr_core.settings import Settings
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
 # what it saw, before it imports this module.
@@ -74,6 +77,21 @@ def _for_bentoml() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise BentoMLConfigException(str(error)) from None
+
+
+def _scratch(settings: Settings) -> Path:
+    """A disk volume in the image, shared by replicas."""
+    return settings.tmpdir or Path(tempfile.gettempdir())
+
+
+def _own_scratch(scratch: Path, prefix: str) -> OwnFolder:
+    """A folder in `scratch` for what this process makes without saying where.
+
+    BentoML makes folders that it never uses here, and that stay when their process is killed.
+    """
+    folder = OwnFolder(scratch, prefix)
+    tempfile.tempdir = str(folder.path)
+    return folder
 
 
 class ConfiguredService(bentoml.Service[Any]):  # type: ignore[misc]  # it comes without types
@@ -116,10 +134,8 @@ class GigaamAsr:
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
         self._engine = Engine(settings, stages=partial(TracedStages, tracer))
         metrics = Metrics(REGISTRY)
-        scratch = settings.tmpdir or Path(tempfile.gettempdir())  # a disk volume in the image, shared by replicas
-        # BentoML makes a folder there that it never uses, and that stays when the process is killed.
-        self._own_scratch = OwnFolder(scratch, "asr-worker-")
-        tempfile.tempdir = str(self._own_scratch.path)
+        scratch = _scratch(settings)
+        self._own_scratch = _own_scratch(scratch, "asr-worker-")
         spool = Spool(scratch, max_files=settings.max_queue, max_bytes=settings.max_upload_mb << 20)
         metrics.watch(self._engine)
         self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), spool, int(time.time()))
@@ -140,11 +156,15 @@ class GigaamAsr:
         http = BentoMLContainer.http
         with _for_bentoml():
             address.check_free(options.get("host") or http.host.get(), options.get("port") or http.port.get())
+        atexit.register(_own_scratch(_scratch(settings), "asr-server-").close)
 
     @bentoml.on_startup
     async def start(self) -> None:
         await self._engine.start()
         self._tasks.start()
+        # What has been imported stays. The garbage collector holds up everybody for as long as it looks at it again:
+        # tenths of a second, each time that a long transcript has grown by a quarter of all that there is.
+        gc.freeze()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

@@ -32,6 +32,7 @@ PURE = [
     "asr_core.audio.tape",
     "asr_core.engine.scheduler",
     "asr_core.text.cues",
+    "asr_core.text.encoding",
     "asr_core.text.formats",
     "asr_core.text.words",
     "asr_core.text.writer",

@@ -162,6 +162,7 @@ async def health(server: Server) -> Answer:
         "precision": status.precision,
         "precision_reason": status.precision_reason,
         "loaded": status.loaded,
+        "max_queue": server.settings.max_queue,
     }
 
 

@@ -24,6 +24,7 @@ from asr_core.api.form import LineCount, LineWidth, Lower, bad_request, given, i
 from asr_core.api.native import segment_with_words
 from asr_core.api.upload import Upload, no_fields
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
+from asr_core.text.encoding import to_json
 from asr_core.text.formats import LANGUAGE, RenderOptions, render, told
 from asr_core.types import SAMPLE_RATE, JobOptions, Transcript
 
@@ -119,7 +120,8 @@ def as_bearer(authorization: str | None) -> str | None:
 
 def _rendered(transcript: Transcript, query: Query) -> Response:
     if query.output == "json":
-        return JSONResponse(_whisper_result(transcript, word_timestamps=query.word_timestamps))
+        result = _whisper_result(transcript, word_timestamps=query.word_timestamps)
+        return Response(to_json(result).encode(), media_type="application/json")
     options = RenderOptions(layout=CueLayout(query.max_line_width, query.max_line_count))
     rendered = render(transcript, "text" if query.output == "txt" else query.output, options)
     return Response(rendered.body, media_type=rendered.media_type)

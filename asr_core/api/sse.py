@@ -8,7 +8,8 @@ from typing import Any
 from starlette.types import Send
 
 from asr_core.api.stream import PING_S, LiveStream
-from asr_core.text.formats import RenderOptions, delta_text, logprob_entries, spoken, to_json, told
+from asr_core.text.encoding import to_json
+from asr_core.text.formats import RenderOptions, delta_text, logprob_entries, spoken, told
 from asr_core.types import Segment, Transcript
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"

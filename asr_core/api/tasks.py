@@ -30,7 +30,8 @@ from asr_core.api.upload import no_fields, receive_upload
 from asr_core.audio.decode import probe
 from asr_core.errors import AsrError, BadRequest, ServerStopping, TaskLost
 from asr_core.logs import gathered_remarks
-from asr_core.text.formats import render, to_json
+from asr_core.text.encoding import to_json
+from asr_core.text.formats import render
 from asr_core.types import JobOptions
 
 if TYPE_CHECKING:

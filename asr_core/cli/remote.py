@@ -16,8 +16,11 @@ from asr_core.cli.batch import Heard, NoServer
 from asr_core.errors import Busy, Unauthorized
 from asr_core.types import Segment, Transcript, Word
 
-PARALLEL = 4
-"""Recordings sent at once: the server computes chunks of several together, and others want to be served too."""
+SHARE = 2
+"""Recordings sent at once are the server's queue by this: it is never idle, and others want to be served too."""
+
+USUAL_QUEUE = 8
+"""Of a server that does not say how long its queue is."""
 
 PATIENCE_S = 600.0
 """How long a recording waits for a server that is busy, restarting or unreachable."""
@@ -29,9 +32,8 @@ TIMEOUT = httpx.Timeout(86_400.0, connect=10.0)
 class RemoteTranscriber:
     """The server that `client` is for."""
 
-    parallel = PARALLEL
-
-    def __init__(self, client: httpx.AsyncClient, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, max_queue: int, patience_s: float) -> None:
+        self.parallel = max(1, max_queue // SHARE)
         self._client = client
         self._patience_s = patience_s
 
@@ -46,7 +48,7 @@ class RemoteTranscriber:
         try:
             return await attempts(self._transcribe, path, heard)
         except Unreachable:
-            await _model(self._client)
+            await _health(self._client)
             raise
 
     async def _transcribe(self, path: Path, heard: Heard) -> Transcript:
@@ -96,8 +98,9 @@ async def remote_transcriber(
     except (httpx.InvalidURL, ValueError) as error:
         raise NoServer(f"{url} is no address of a server: {error}.") from error
     async with client:
-        say(f"{await _model(client)} at {address}")
-        yield RemoteTranscriber(client, patience_s)
+        health = await _health(client)
+        say(f"{health['model']} at {address}")
+        yield RemoteTranscriber(client, health.get("max_queue", USUAL_QUEUE), patience_s)
 
 
 def _address(url: str) -> str:
@@ -105,14 +108,17 @@ def _address(url: str) -> str:
     return (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v1")
 
 
-async def _model(client: httpx.AsyncClient) -> str:
-    """Ask the server for its model, which shows whether it is there and lets us in. Raises NoServer or Unauthorized."""
+async def _health(client: httpx.AsyncClient) -> dict[str, Any]:
+    """What the server says of itself, its model at least, which shows whether it is there and lets us in.
+
+    Raises NoServer or Unauthorized.
+    """
     url = str(client.base_url).rstrip("/")
     try:
         if (await client.get("/v1/models", timeout=10.0)).status_code == httpx.codes.UNAUTHORIZED:
             raise Unauthorized(f"{url} wants an API key: give the right one with --api-key or in API_KEY.")
-        answer = await client.get("/health", timeout=10.0)
-        return str(answer.raise_for_status().json()["model"])
+        answer = (await client.get("/health", timeout=10.0)).raise_for_status().json()
+        return {"model": answer["model"], **answer}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise NoServer(f"There is no gigaam-asr server at {url}: {_reason(error)}.") from error
 

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from asr_core.errors import CheckpointError
 from asr_core.model.parts import ModelConfig, Tensors
+from asr_core.model.weights import MD5, WeightsStore
 
 _PICKLE_ALLOWED: list[Any] = [
     *(DictConfig, ListConfig, ContainerMetadata, Metadata, AnyNode),
@@ -50,7 +51,8 @@ class Checkpoint:
 def read_checkpoint(path: Path, models_dir: Path) -> Checkpoint:
     """Read `path`; a fine-tuned (Lightning) file is laid over its base model, looked for in `models_dir`.
 
-    Raises CheckpointError: missing, not a checkpoint, truncated, of an unknown architecture, without its tokenizer.
+    Raises CheckpointError: missing, not a checkpoint, truncated, of an unknown architecture, without its tokenizer, or
+    over a base that is not the official file of its name.
     """
     document = _load(path)
     tokenizer_of = path
@@ -122,6 +124,8 @@ def _base_path(document: dict[str, Any], path: Path, models_dir: Path) -> Path:
     base = models_dir / f"{Path(name).name}.ckpt"
     if not base.is_file():
         raise CheckpointError(f"{path.name} is fine-tuned from {name}: its weights, {base.name}, are needed as well.")
+    if base.stem in MD5:
+        WeightsStore(models_dir).check(base.stem)
     return base
 
 

@@ -133,13 +133,18 @@ class WeightsStore:
                 with self._lock(name, progress or _ignore):
                     for file in self._missing(name):
                         self._download(file, progress or _ignore)
+        self.check(name)
+        return self.path(name)
+
+    def check(self, name: str) -> None:
+        """Raise CheckpointError where a file of `name` is here that is not what its name says."""
         for file in files_of(name):
-            if not file.is_known_to_be_whole(path := self._folder / file.name):
+            path = self._folder / file.name
+            if path.is_file() and not file.is_known_to_be_whole(path):
                 raise CheckpointError(
                     f"{path.name} is damaged, or not the official file of that name. Remove it, to have it downloaded "
                     f"again, or put {self._url(file)} in its place."
                 )
-        return self.path(name)
 
     def _missing(self, name: str) -> list[WeightsFile]:
         return [file for file in files_of(name) if not (self._folder / file.name).is_file()]

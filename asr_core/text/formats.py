@@ -6,7 +6,6 @@ its text byte for byte.
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from asr_core.text.cues import Cue, CueLayout, cues, milliseconds
+from asr_core.text.encoding import to_json
 from asr_core.text.words import clamp_log_prob
 from asr_core.types import Segment, Transcript, Word
 
@@ -55,11 +55,6 @@ def render(transcript: Transcript, format_name: str, options: RenderOptions) -> 
     """`transcript` in one of `FORMATS`; KeyError for any other name."""
     chosen = FORMATS[format_name]
     return Rendered(chosen.render(transcript, options).encode(), chosen.media_type)
-
-
-def to_json(value: Any) -> str:
-    """Compact JSON on one line, without ASCII escapes; ValueError for NaN and infinities, which JSON lacks."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def delta_text(segment: Segment) -> str:

@@ -283,6 +283,7 @@ def test_health_says_what_the_server_is(server: Server) -> None:
         "precision": "fp32",
         "precision_reason": "as configured",
         "loaded": True,
+        "max_queue": 2,
     }
     assert server.get("/readyz").json() == {"status": "ready"}
     assert server.get("/livez").status_code == 200

@@ -134,27 +134,26 @@ def test_however_a_server_ends_its_results_stay_and_what_it_worked_on_is_said_to
     with running_server(first, TMPDIR=str(shared)) as server, Client(server.url) as client:
         done = client.submit(speech)
         wait_until_ended(client, done)
-        stopped = client.submit(long_recording)
+        orphaned = client.submit(long_recording)
+        worker = server.worker
+        server.process.kill()
+        wait_until(lambda: has_ended(worker), "the end of a worker whose parent was killed")
     with running_server(second, TMPDIR=str(shared)) as server:
         with Client(server.url) as client:
             killed = client.submit(long_recording)
             server.worker.kill()
         wait_until(lambda: answers(server), "another worker", 60)
         folders = sorted(path.name.rpartition("-")[0] for path in shared.iterdir())
-        assert folders == ["asr-tasks", "asr-uploads", "asr-worker", "bentoml-uds"], (
-            "one of each, the killed one's gone"
-        )
+        assert folders == ["asr-server", "asr-tasks", "asr-uploads", "asr-worker"], "one of each, the killed ones' gone"
         with Client(server.url) as client:
             assert client.result(done)["text"] == spoken_text
-            for task_id in (stopped, killed):
+            for task_id in (orphaned, killed):
                 assert client.status(task_id) == "failed"
                 with pytest.raises(AsrError, match="stopped while it worked"):
                     client.result(task_id)
             with pytest.raises(NotFound):
                 client.status(UNKNOWN)
-        worker = server.worker
-        server.process.kill()
-        wait_until(lambda: has_ended(worker), "the end of a worker whose parent was killed")
+    assert [path.name for path in shared.iterdir()] == [f"asr-tasks-{os.getuid()}"]
 
 
 def answers(server: Server) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from asr_core.cli.batch import NoServer, run_batch
 from asr_core.cli.output import FileSink
 from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
-from asr_core.cli.remote import RemoteTranscriber, remote_transcriber
+from asr_core.cli.remote import remote_transcriber
 from asr_core.text.formats import RenderOptions
 from tests.cli.conftest import Run
 
@@ -35,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.say(200, b'{"model": "stand-in"}' if self.path == "/health" else b"{}")
+        self.say(200, b'{"model": "stand-in", "max_queue": 5}' if self.path == "/health" else b"{}")
 
     def do_POST(self) -> None:
         type(self).answer(self, self.rfile.read(int(self.headers["Content-Length"])))
@@ -145,7 +146,21 @@ def test_a_batch_asks_for_nothing_but_its_transcripts_over_connections_that_it_k
         asyncio.run(transcribe(items, url.removeprefix("http://"), report))
     assert not report.failures
     assert len(connections) == len(items)
-    assert len(set(connections)) <= RemoteTranscriber.parallel
+    assert len(set(connections)) <= 2, "half of the queue, so that others are served too"
+
+
+@pytest.mark.parametrize(("health", "parallel"), [({"max_queue": 1}, 1), ({"max_queue": 16}, 8), ({}, 4)])
+def test_as_many_recordings_are_sent_at_once_as_the_servers_queue_allows(
+    monkeypatch: pytest.MonkeyPatch, health: dict[str, int], parallel: int
+) -> None:
+    async def found(url: str) -> int:
+        async with remote_transcriber(url, "", lambda message: None) as transcriber:
+            return transcriber.parallel
+
+    said = json.dumps({"model": "stand-in"} | health).encode()
+    monkeypatch.setattr(Handler, "do_GET", lambda request: request.say(200, said))
+    with stand_in(lambda request, body: None) as url:
+        assert asyncio.run(found(url)) == parallel
 
 
 def test_what_is_hopeless_for_all_ends_the_program_while_others_are_still_being_answered(

@@ -31,9 +31,10 @@ class RemoteTranscriber:
 
     parallel = PARALLEL
 
-    def __init__(self, client: httpx.AsyncClient, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, audio_track: int | None, patience_s: float) -> None:
         self._client = client
         self._patience_s = patience_s
+        self._fields = {} if audio_track is None else {"audio_track": str(audio_track)}
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         """Raises NoServer if the server is, Unreachable if it is there and only this recording does not get through."""
@@ -58,7 +59,7 @@ class RemoteTranscriber:
                     segments.append(_segment(event))
                     heard(event["end"])
                 elif event["type"] == "done":
-                    transcript = Transcript(tuple(segments), event["duration"], tuple(event.get("warnings", ())))
+                    transcript = _transcript(segments, event)
                 elif event["type"] == "error":
                     raise told(event["error"])
         if transcript is None:
@@ -69,8 +70,8 @@ class RemoteTranscriber:
         lines = JsonLines()
         try:
             with path.open("rb") as file:
-                # A name of ours: not every name that a file can have can be sent.
-                request = self._client.stream("POST", "/transcribe_stream", files={"file": ("recording", file)})
+                files = {"file": (_sendable_name(path), file)}
+                request = self._client.stream("POST", "/transcribe_stream", data=self._fields, files=files)
                 async with request as response:
                     if not response.is_success:
                         raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
@@ -83,10 +84,11 @@ class RemoteTranscriber:
 
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, audio_track: int | None, say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
     """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
 
+    `audio_track` is the sound track to hear of each recording; None leaves the choice.
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
     address = _address(url)
@@ -97,7 +99,13 @@ async def remote_transcriber(
         raise NoServer(f"{url} is no address of a server: {error}.") from error
     async with client:
         say(f"{await _model(client)} at {address}")
-        yield RemoteTranscriber(client, patience_s)
+        yield RemoteTranscriber(client, audio_track, patience_s)
+
+
+def _sendable_name(path: Path) -> str:
+    """Not every name can be sent; but some formats are known by nothing else than what it ends in."""
+    suffix = path.suffix
+    return "recording" + (suffix if suffix[1:].isascii() and suffix[1:].isalnum() else "")
 
 
 def _address(url: str) -> str:
@@ -119,6 +127,10 @@ async def _model(client: httpx.AsyncClient) -> str:
 
 def _reason(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _transcript(segments: list[Segment], done: dict[str, Any]) -> Transcript:
+    return Transcript(tuple(segments), done["duration"], tuple(done.get("warnings", ())), done.get("audio_track"))
 
 
 def _segment(event: dict[str, Any]) -> Segment:

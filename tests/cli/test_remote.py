@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.cli.batch import NoServer, run_batch
 from asr_core.cli.output import FileSink
 from asr_core.cli.plan import BatchItem
@@ -18,6 +21,7 @@ from asr_core.cli.progress import Report
 from asr_core.cli.remote import RemoteTranscriber, remote_transcriber
 from asr_core.text.formats import RenderOptions
 from tests.cli.conftest import Run
+from tests.conftest import Server
 
 Answer = Callable[["Handler", bytes], None]
 """Answers the recording whose request has this body."""
@@ -70,7 +74,7 @@ def batch_of(folder: Path, *names: str) -> list[BatchItem]:
 
 
 async def transcribe(items: list[BatchItem], url: str, report: Report, *, patience_s: float = 0.0) -> None:
-    async with remote_transcriber(url, "", say=lambda _: None, patience_s=patience_s) as transcriber:
+    async with remote_transcriber(url, "", None, say=lambda _: None, patience_s=patience_s) as transcriber:
         await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
 
 
@@ -97,7 +101,7 @@ def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path) -> None:
 
     async def lose_the_server() -> None:
         with stand_in(break_off_bad_ones) as url:
-            scope = remote_transcriber(url, "", say=lambda _: None, patience_s=0.0)
+            scope = remote_transcriber(url, "", None, say=lambda _: None, patience_s=0.0)
             transcriber = await scope.__aenter__()
         try:
             await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
@@ -146,6 +150,21 @@ def test_a_batch_asks_for_nothing_but_its_transcripts_over_connections_that_it_k
     assert not report.failures
     assert len(connections) == len(items)
     assert len(set(connections)) <= RemoteTranscriber.parallel
+
+
+def test_a_servers_sound_track_can_be_chosen(run: Run, server: Server, film: Path) -> None:
+    for options, heard in (([], 1), (["--audio-track", "0"], 0), (["--audio-track", "2"], 2)):
+        done = run("transcribe", film, "--server", server.url, "-f", "verbose_json", "-o", "-", *options)
+        answer = json.loads(done.stdout)
+        assert (answer["audio_track"], bool(answer["text"])) == (heard, heard > 0)
+
+
+def test_a_recording_known_by_its_names_ending_alone_is_heard_on_a_server(
+    run: Run, server: Server, speech: Path, spoken_text: str, tmp_path: Path
+) -> None:
+    name = tmp_path / "звонок «№ 5».g722"
+    subprocess.run([find_ffmpeg(), "-v", "error", "-i", speech, name], check=True)
+    assert run("transcribe", name, "--server", server.url, "-o", "-").stdout.split() == spoken_text.split()
 
 
 def test_what_is_hopeless_for_all_ends_the_program_while_others_are_still_being_answered(

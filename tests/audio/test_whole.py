@@ -83,8 +83,9 @@ def test_pieces_one_after_the_other_in_a_file_are_all_heard(
     name: str, encoding: list[str], program: str, tmp_path: Path
 ) -> None:
     ffmpeg("-i", SPEECH_FILE, *encoding, tmp_path / name)
-    (tmp_path / f"two-{name}").write_bytes((tmp_path / name).read_bytes() * 2)
-    assert_is_speech(sound_of(tmp_path / f"two-{name}", program), 2)
+    for times in (2, 5):
+        (tmp_path / f"many-{name}").write_bytes((tmp_path / name).read_bytes() * times)
+        assert_is_speech(sound_of(tmp_path / f"many-{name}", program), times)
 
 
 CHANGES: dict[str, tuple[str, list[str], list[str]]] = {

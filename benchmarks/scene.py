@@ -5,19 +5,28 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from asr_core.types import Pcm, Span
+from benchmarks.comparison import (
+    APPLAUSE,
+    AROUND,
+    LEVELS,
+    MUSIC,
+    NO_PAUSE,
+    NOISE,
+    NOISE_5,
+    NOISE_15,
+    PLAIN,
+    SPOKEN,
+    Said,
+    Scene,
+)
 from tools.demo_model.effects import noise
 from tools.demo_model.recordings import HELD_OUT_SEED, NOISE_COLOURS, Recording, held_out, speak
 from tools.demo_model.voices import KINDS, SAMPLE_RATE, Wave
-
-PLAIN, LEVELS, NO_PAUSE = "plain speech", "levels that drop by 0 to 40 dB", "no pause for 3 minutes"
-NOISE_15, NOISE_5 = "noise, 15 dB", "noise, 5 dB"
-SPOKEN = (PLAIN, LEVELS, NOISE_15, NOISE_5, NO_PAUSE)
-MUSIC, APPLAUSE, NOISE = "music", "applause", "noise alone"
 
 SNR_DB = {NOISE_15: 15, NOISE_5: 5, NOISE: 15}
 
@@ -36,28 +45,8 @@ LEVEL = 0.1
 """The mean magnitude, as RMS, of voices as they come and of what is not speech."""
 SILENT_DB = 40.0
 """How far below an utterance's peak its silence begins."""
-AROUND = SAMPLE_RATE // 2
 SENTENCES_A_SECOND = 0.4
 """More than enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A sentence, where it is in the recording, and among what."""
-
-    label: str
-    span: Span
-    kind: str
-    alone: Pcm
-    """Just as loud and in the same noise, `AROUND` samples of silence on either side instead of its neighbours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    pcm: Pcm
-    said: list[Said]
-    unspoken: list[tuple[str, Span]]
-    """Where nobody speaks for a long time, and what is heard there instead."""
 
 
 def scene(minutes: int, seed: int = HELD_OUT_SEED) -> Scene:

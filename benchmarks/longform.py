@@ -32,7 +32,8 @@ def run(minutes: int) -> Iterator[list[Finding]]:
     recognizer, network = load_recognizer("demo", precision="fp32"), SileroNetwork.load()
     ours, recorded = partial(chunks, network), scene(minutes)
     alone = [transcribed(recognizer, ours(said.alone)) for said in recorded.said]
-    for name, rule in {"ours": ours, "upstream's rule": equal_parts}.items():
+    rules: dict[str, Rule] = {"ours": ours, "upstream's rule": equal_parts}
+    for name, rule in rules.items():
         cut = list(rule(recorded.pcm))
         borders = sorted(edge for chunk in cut for edge in (chunk.span.start, chunk.span.end))
         comparison = Comparison(recorded, alone, transcribed(recognizer, cut), borders)

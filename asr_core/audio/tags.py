@@ -15,7 +15,7 @@ BYTES_AN_ERROR = 64
 
 
 def errors_of_tags(path: Path) -> int:
-    """How many errors of a decoder the tags in a file explain save those at its ends, which nobody decodes.
+    """How many errors of a decoder the tags in a file explain, save for those at its ends, which nobody decodes.
 
     The file is read from end to end.
     """

@@ -42,6 +42,7 @@ from asr_core.errors import ConfigurationError
 from asr_core.logs import configure_logging
 from asr_core.runtime import prepare
 from asr_core.settings import Settings
+from asr_core.types import JobOptions
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
 # what it saw, before it imports this module.
@@ -174,21 +175,24 @@ class GigaamAsr:
         self._own_scratch.close()
 
     @bentoml.api
-    async def transcribe(self, file: Path) -> dict[str, Any]:
+    async def transcribe(self, file: Path, audio_track: int | None = None) -> dict[str, Any]:
         """The transcript of a recording, with segments and words."""
-        return await native.transcribe(self._backend, file)
+        return await native.transcribe(self._backend, file, self._chosen(audio_track))
 
     @bentoml.api
-    async def transcribe_stream(self, file: Path) -> AsyncGenerator[str, None]:
+    async def transcribe_stream(self, file: Path, audio_track: int | None = None) -> AsyncGenerator[str, None]:
         """The transcript of a recording as JSON lines: segments as they are recognised, then the whole text."""
-        async with aclosing(native.transcribe_stream(self._backend, file)) as lines:
+        async with aclosing(native.transcribe_stream(self._backend, file, self._chosen(audio_track))) as lines:
             async for line in lines:
                 yield line
 
     @bentoml.task
-    async def transcribe_task(self, file: Path) -> dict[str, Any]:
+    async def transcribe_task(self, file: Path, audio_track: int | None = None) -> dict[str, Any]:
         """The same as `transcribe`; `submit` returns at once, and the transcript is fetched later."""
-        return await native.transcribe(self._backend, file)
+        return await native.transcribe(self._backend, file, self._chosen(audio_track))
+
+    def _chosen(self, audio_track: int | None) -> JobOptions:
+        return JobOptions(self._backend.settings.vad, audio_track=audio_track)
 
 
 GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -16,6 +18,9 @@ from benchmarks.contestants import available_precisions
 from benchmarks.machine import describe
 from benchmarks.model import prepare
 from benchmarks.timing import Finding
+
+MINUTES = (10, 30, 60)
+"""Of longform's recordings."""
 
 
 def main() -> None:
@@ -71,7 +76,28 @@ def _service(results: report.Results, options: argparse.Namespace, checkpoint: P
         _add(results, "service", findings, options.results)
 
 
-MEASURE = {"engine": _engine, "company": _company, "lengths": _lengths, "notes": _notes, "service": _service}
+def _longform(results: report.Results, options: argparse.Namespace, checkpoint: Path, folder: Path) -> None:
+    """What long recordings cost in words; the bundled model hears them."""
+    lacking = [name for name in ("espeak-ng", "festival") if not shutil.which(name)]
+    if lacking := lacking + [name for name in ("num2words", "pymorphy3") if not find_spec(name)]:
+        print(f"Longform: left out, for want of {', '.join(lacking)}")
+        return
+    from benchmarks import longform  # noqa: PLC0415 - what it needs may not be installed
+
+    for minutes in options.minutes:
+        _begin(results, part := f"longform, {minutes} minutes, bundled model in fp32")
+        for findings in longform.run(minutes):
+            _add(results, part, findings, options.results)
+
+
+MEASURE = {
+    "engine": _engine,
+    "company": _company,
+    "lengths": _lengths,
+    "notes": _notes,
+    "service": _service,
+    "longform": _longform,
+}
 PARTS = tuple(MEASURE)
 
 
@@ -101,6 +127,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", default="int8", choices=("fp32", "bf16", "int8"), help="of notes and service")
     parser.add_argument(
         "--precisions", nargs="+", choices=("fp32", "bf16", "int8"), help="of company and lengths; all unless named"
+    )
+    parser.add_argument(
+        "--minutes", nargs="+", type=int, default=MINUTES, help="of longform's recordings, multiples of ten"
     )
     parser.add_argument("--budget", type=float, default=12.0, help="seconds for each comparison of the engine")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder to write to")

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import LineCount, LineWidth, Lower, bad_request, given, is_russian
+from asr_core.api.form import AudioTrack, LineCount, LineWidth, Lower, bad_request, given, is_russian
 from asr_core.api.native import segment_with_words
 from asr_core.api.upload import Upload, no_fields
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
@@ -55,7 +55,7 @@ class Query(BaseModel):
     word_timestamps: bool = False
     max_line_width: LineWidth = LINE_WIDTH
     max_line_count: LineCount = LINE_COUNT
-    audio_track: Annotated[int, Field(ge=0)] | None = None
+    audio_track: AudioTrack = None
     """Ours: which of several sound tracks to hear."""
 
     @field_validator("language")

@@ -34,7 +34,7 @@ computed, and the end of libraries, come on top, and it is to be over within 35 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a connection may stand still. It is counted in looks: what holds up the whole server, other programs or a
+    """How long a connection may stand still, counted in looks: what holds up the whole server, other programs or a
     machine that was paused, is not held against its clients.
     """
 

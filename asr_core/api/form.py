@@ -34,6 +34,7 @@ def lower(value: Any) -> Any:
 Lower = BeforeValidator(lower)
 Granularity = Annotated[Literal["word", "segment"], Lower]
 LineWidth = Annotated[int, Field(ge=MIN_LINE_WIDTH, le=1000)]
+AudioTrack = Annotated[int, Field(ge=0)] | None
 LineCount = Annotated[int, Field(ge=1, le=10)]
 
 
@@ -84,7 +85,7 @@ class TranscriptionForm(BaseModel):
     prompt: str = ""
     keywords: tuple[str, ...] = ()
     known_speaker_names: tuple[str, ...] = ()
-    audio_track: Annotated[int, Field(ge=0)] | None = None
+    audio_track: AudioTrack = None
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ it is given; threads, allocations and patience are bounded, and so is the sound 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Protocol
 from asr_core.audio.downmix import WINDOW, Downmixer, Sound
 from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
 from asr_core.audio.header import Track
+from asr_core.audio.joined import heard_whole
 from asr_core.audio.length import Packets
 from asr_core.audio.source import FfmpegSource, decoding
 from asr_core.audio.tracks import listening_order
@@ -128,6 +130,7 @@ async def decode(
                 raise too_long(max_seconds)
             yield Recording(WavSource(scope.enter_context(path.open("rb")), samples), max_seconds)
         else:
+            path = await asyncio.to_thread(scope.enter_context, heard_whole(path))
             decoder = _Decoder(path, find_ffmpeg(ffmpeg), max_seconds, patience_s)
             yield await decoder.open(scope, audio_track)
 

@@ -26,6 +26,9 @@ _ERRORS = frozenset({"error", "fatal", "panic"})
 _NO_RESOURCES = tuple(os.strerror(number) for number in (errno.ENOMEM, errno.EAGAIN))
 """How the C library calls it when a process may not have more memory, or threads."""
 
+HARMLESS = "Found unknown-length element with ID 0x18538067"
+"""Said of a WebM file that follows another in one file, and is read on with."""
+
 GUESSED = "Estimating duration from bitrate"
 """A warning: a header does not tell the length. The first frames may be silence, and the guess absurd."""
 CLOCKED = frozenset({*PICTURE.split(), "flac"})
@@ -66,6 +69,8 @@ class Header:
         self._duration_s = 0.0
         self._guessed = False
         self._complaint = ""
+        self.n_errors = 0
+        """Messages about what could not be decoded."""
 
     @property
     def spliced(self) -> bool:
@@ -101,14 +106,15 @@ class Header:
         return "".join(filter(str.isprintable, text))[:200]
 
     def _complain(self, text: str) -> None:
-        if text.strip():
+        if text.strip() and HARMLESS not in text:
             self._complaint = text
+            self.n_errors += 1
         self.no_resources |= text.endswith(_NO_RESOURCES)
 
     def _describe(self, text: str) -> None:
         if text.startswith(("Stream mapping:", "Output #0")):
             self.complete = True
-            self._complaint = ""  # what was odd in pictures or tags does not matter to the sound
+            self._complaint, self.n_errors = "", 0  # what was odd in pictures or tags does not matter to the sound
         elif match := _INPUT.match(text):
             self.format_name = match["name"]
         elif match := _DURATION.match(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from asr_core.audio.downmix import WINDOW, Sound
 from asr_core.audio.ffmpeg import Tool, input_options
 from asr_core.audio.matroska import MatroskaReader
+from asr_core.audio.tags import errors_of_tags
 from asr_core.audio.timeline import Timeline
 from asr_core.audio.wav import announced_seconds
 from asr_core.errors import BadAudio
@@ -29,6 +31,9 @@ AUDIBLE = 1e-4
 
 SHORT_S, SHORT_SHARE = 1.0, 0.05
 """A recording ends early if it lacks more than so many seconds, and this share, of what its header tells."""
+
+TAGGED = frozenset({"aac", "mp3"})
+"""Formats of bare frames, in which tags may lie anywhere."""
 
 _MIXED = "rematrix_maxval=1"  # as int16 always is; floats would not stay below full scale
 MONO = f"aresample={SAMPLE_RATE}:ochl=mono:{_MIXED},aformat=s16p|fltp,aformat=flt"
@@ -117,7 +122,7 @@ class FfmpegSource:
 
     async def _judge_end(self) -> None:
         status = await self._tool.wait()
-        complaint = self._tool.said.complaint(self._path)
+        complaint = "" if await self._complains_of_tags() else self._tool.said.complaint(self._path)
         seconds = self._timeline.position / SAMPLE_RATE
         if not seconds:
             raise BadAudio(f"The recording cannot be decoded: {complaint or 'there is no sound in it'}")
@@ -129,6 +134,13 @@ class FfmpegSource:
         for warning in self.warnings:
             log.warning("%s", warning)
         self._log_clock()
+
+    async def _complains_of_tags(self) -> bool:
+        """Whether all that could not be decoded may be tags between pieces that were joined."""
+        said = self._tool.said
+        if not said.n_errors or said.format_name not in TAGGED:
+            return False
+        return said.n_errors <= await asyncio.to_thread(errors_of_tags, self._path)
 
     def _believable_claim(self) -> float | None:
         """The length by the header, if that is the sound's and could be true."""

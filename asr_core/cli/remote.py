@@ -32,10 +32,11 @@ TIMEOUT = httpx.Timeout(86_400.0, connect=10.0)
 class RemoteTranscriber:
     """The server that `client` is for."""
 
-    def __init__(self, client: httpx.AsyncClient, max_queue: int, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, audio_track: int | None, max_queue: int, patience_s: float) -> None:
         self.parallel = max(1, max_queue // SHARE)
         self._client = client
         self._patience_s = patience_s
+        self._fields = {} if audio_track is None else {"audio_track": str(audio_track)}
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         """Raises NoServer if the server is, Unreachable if it is there and only this recording does not get through."""
@@ -60,7 +61,7 @@ class RemoteTranscriber:
                     segments.append(_segment(event))
                     heard(event["end"])
                 elif event["type"] == "done":
-                    transcript = Transcript(tuple(segments), event["duration"], tuple(event.get("warnings", ())))
+                    transcript = _transcript(segments, event)
                 elif event["type"] == "error":
                     raise told(event["error"])
         if transcript is None:
@@ -71,8 +72,8 @@ class RemoteTranscriber:
         lines = JsonLines()
         try:
             with path.open("rb") as file:
-                # A name of ours: not every name that a file can have can be sent.
-                request = self._client.stream("POST", "/transcribe_stream", files={"file": ("recording", file)})
+                files = {"file": (_sendable_name(path), file)}
+                request = self._client.stream("POST", "/transcribe_stream", data=self._fields, files=files)
                 async with request as response:
                     if not response.is_success:
                         raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
@@ -85,10 +86,11 @@ class RemoteTranscriber:
 
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, audio_track: int | None, say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
     """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
 
+    `audio_track` is the sound track to hear of each recording; None leaves the choice.
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
     address = _address(url)
@@ -100,7 +102,13 @@ async def remote_transcriber(
     async with client:
         health = await _health(client)
         say(f"{health['model']} at {address}")
-        yield RemoteTranscriber(client, health.get("max_queue", USUAL_QUEUE), patience_s)
+        yield RemoteTranscriber(client, audio_track, health.get("max_queue", USUAL_QUEUE), patience_s)
+
+
+def _sendable_name(path: Path) -> str:
+    """Not every name can be sent; but some formats are known by nothing else than what it ends in."""
+    suffix = path.suffix
+    return "recording" + (suffix if suffix[1:].isascii() and suffix[1:].isalnum() else "")
 
 
 def _address(url: str) -> str:
@@ -125,6 +133,10 @@ async def _health(client: httpx.AsyncClient) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _transcript(segments: list[Segment], done: dict[str, Any]) -> Transcript:
+    return Transcript(tuple(segments), done["duration"], tuple(done.get("warnings", ())), done.get("audio_track"))
 
 
 def _segment(event: dict[str, Any]) -> Segment:

@@ -155,8 +155,6 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("Standard output takes one --format.")
     if server is not None and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
-    if server and audio_track is not None:
-        raise typer.BadParameter("--server chooses the sound track itself: leave out --audio-track.")
     if api_key and not api_key.isprintable():
         raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
     if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
@@ -185,7 +183,7 @@ def _computing(
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
-        return partial(remote_transcriber, server, configured_key if api_key is None else api_key)
+        return partial(remote_transcriber, server, configured_key if api_key is None else api_key, audio_track)
     require_checkpoint(settings)
     if ray:
         if not find_spec("ray"):

@@ -26,6 +26,9 @@ def test_every_field_and_parameter_is_described(paths: dict[str, Any]) -> None:
         assert form["properties"].keys() == {"file", *TranscriptionForm.model_fields}
         assert form["required"] == ["file"]
         assert "$ref" not in str(form), "it would point to nothing"
+    for path in ("/transcribe", "/transcribe_stream", "/transcribe_task/submit"):
+        form = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert form["properties"].keys() == {"file", "audio_track"}
     assert {parameter["name"] for parameter in paths["/asr"]["post"]["parameters"]} == set(Query.model_fields)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions
+from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions, is_path
 
 OPENAI_MODELS = frozenset(
     {
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # the input of one field's error may be all of them, keys included
     )
 
-    model: str = Field("v3_ctc", description="official name, `demo`, or path to a .ckpt")
+    model: str = Field("v3_ctc", description="official name, `demo`, or path of a .ckpt or of a folder")
     model_aliases: Annotated[frozenset[str], NoDecode] = Field(
         OPENAI_MODELS, description="further names that requests may use for the loaded model"
     )
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
     precision: PrecisionSetting = Field("auto", description="of the network's linear layers")
     models_dir: Path = Field(Path("models"), description="where weights are kept")
+    models_url: str = Field("", description="where weights are downloaded from; empty: their authors' server")
     tmpdir: Path | None = Field(None, description="where uploads and tasks' results lie; empty: the system's folder")
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
     batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")
@@ -89,9 +91,19 @@ class Settings(BaseSettings):
     @field_validator("model")
     @classmethod
     def _is_a_model(cls, value: str) -> str:
-        if value not in {*OFFICIAL_MODELS, "demo"} and not value.endswith(".ckpt"):
-            raise ValueError(f"takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file")
+        if value not in {*OFFICIAL_MODELS, "demo"} and not is_path(value):
+            raise ValueError(f"takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file or a folder")
         return value
+
+    @field_validator("models_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and not (address.scheme in ("http", "https") and address.hostname):
+            raise ValueError("takes the http or https address of a folder")
+        if address.username or address.password:  # it is logged, and told to whoever asks why the model is not there
+            raise ValueError("takes an address without a password: put that into ~/.netrc")
+        return value.rstrip("/")
 
     @field_validator("tmpdir", mode="before")
     @classmethod
@@ -122,8 +134,10 @@ class Settings(BaseSettings):
 
     @property
     def model_name(self) -> str:
-        """What the loaded model is called in answers: an official name, `demo`, or a checkpoint's file stem."""
-        return Path(self.model).stem if self.model.endswith(".ckpt") else self.model
+        """What the loaded model is called in answers: an official name, `demo`, a file's stem or a folder's name."""
+        if not is_path(self.model):
+            return self.model
+        return Path(self.model).name.removesuffix(".ckpt")
 
     @property
     def vad(self) -> VadOptions:

@@ -23,8 +23,20 @@ OFFICIAL_MODELS = (
     "v2_rnnt",
     "v1_ctc",
     "v1_rnnt",
+    "multilingual_ctc",
+    "multilingual_large_ctc",
 )
 """The models that GigaAM's authors publish, by their names."""
+
+
+def is_path(model: str) -> bool:
+    """Whether `model` means a file or a folder rather than a model by name."""
+    return model.endswith(".ckpt") or "/" in model
+
+
+RUSSIAN = ("ru",)
+MULTILINGUAL = ("ru", "kk", "ky", "uz", "en")
+"""What models know: codes of their languages, the first being meant where nothing tells them apart."""
 
 Precision = Literal["fp32", "bf16", "int8"]
 """What the network's linear layers compute in."""
@@ -178,6 +190,8 @@ class Transcript:
     """What its reader should know, in sentences: what the recording lacks, what of the request had no effect."""
     audio_track: int | None = None
     """Which of the recording's sound tracks was heard, from 0; None if it has only one."""
+    known_languages: tuple[str, ...] = RUSSIAN
+    """Codes of the languages that the model knows."""
 
     @property
     def text(self) -> str:

@@ -33,6 +33,7 @@ PURE = [
     "asr_core.engine.scheduler",
     "asr_core.text.cues",
     "asr_core.text.formats",
+    "asr_core.text.languages",
     "asr_core.text.words",
     "asr_core.text.writer",
 ]

@@ -49,7 +49,15 @@ def complaint(text: str) -> str:
         ("LOG_JSON=maybe", "LOG_JSON=maybe: takes true or false"),
         ("TMPDIR=nowhere", "TMPDIR=nowhere: takes a folder that is there and that this user may write to"),
         ("HOST=", "HOST=: takes a name or an address"),
-        ("MODEL=nonsense", f"MODEL=nonsense: takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file"),
+        (
+            "MODEL=nonsense",
+            f"MODEL=nonsense: takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file or a folder",
+        ),
+        ("MODELS_URL=ftp://mirror/x", "MODELS_URL=ftp://mirror/x: takes the http or https address of a folder"),
+        (
+            f"MODELS_URL=https://a:{KEY}@mirror/x",
+            "MODELS_URL: takes an address without a password: put that into ~/.netrc",
+        ),
         (
             "VAD_MIN_DURATION=23",
             "VAD_MIN_DURATION may not exceed VAD_MAX_DURATION, nor that VAD_STRICT_LIMIT; they are 23, 22 and 30 s",

@@ -147,8 +147,8 @@ async def transcribe_for_bazarr(server: Server, request: Request) -> Response:
 
 
 @bazarr_routes.post("/detect-language", response_class=JSONResponse, openapi_extra=schema.DETECTION)
-async def detect_language(server: Server) -> Response:
-    return bazarr.detection(server)
+async def detect_language(server: Server, request: Request) -> Response:
+    return bazarr.detection(server, request.query_params)
 
 
 @system_routes.get("/health")

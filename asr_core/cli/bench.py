@@ -48,6 +48,7 @@ def bench(
                     device=settings.device,
                     threads=settings.num_threads or None,
                     models_dir=settings.models_dir,
+                    models_url=settings.models_url,
                 )
             except PrecisionUnsupported as error:
                 table.add_row(precision, str(error))

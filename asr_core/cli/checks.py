@@ -24,13 +24,11 @@ from asr_core.cli.speed import layer_speeds
 from asr_core.errors import AsrError, ConfigurationError, FfmpegMissing
 from asr_core.model.cpu import available_cores
 from asr_core.model.linear import has_onednn
-from asr_core.model.weights import DEMO, MD5, WeightsStore
+from asr_core.model.weights import DEMO, MD5, WeightsStore, room_for
 from asr_core.settings import Settings
 from asr_core.types import Transcript
 
 GIB = 1 << 30
-LARGEST_MODEL = GIB
-"""Bytes that an official model takes on the disk, rounded up."""
 
 INSTALL_FFMPEG = "Install the package imageio-ffmpeg, as `make install` does, or set FFMPEG to the path of an ffmpeg."
 
@@ -100,7 +98,7 @@ def weights(settings: Settings) -> Iterator[Finding]:
     elif name in MD5:
         yield _official_model(name, WeightsStore(settings.models_dir))
     else:
-        present = Path(name).is_file()
+        present = Path(name).exists()
         advice = "" if present else "Put it there, or set MODEL to another."
         yield Finding("good" if present else "problem", "model", f"{name}{'' if present else ' is not there'}", advice)
 
@@ -127,7 +125,7 @@ def disk(settings: Settings) -> Iterator[Finding]:
     """Room for the model that is still to be downloaded, and for as many of the largest uploads as are admitted."""
     name = settings.model
     if name in MD5 and not WeightsStore(settings.models_dir).present()[name]:
-        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=LARGEST_MODEL, wanted=LARGEST_MODEL)
+        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=room_for(name), wanted=room_for(name))
     upload = settings.max_upload_mb << 20
     scratch = settings.tmpdir or Path(tempfile.gettempdir())
     yield _room("uploads (TMPDIR)", scratch, needed=upload, wanted=settings.max_queue * upload)

@@ -27,7 +27,7 @@ class LocalTranscriber:
             async for segment in job:
                 segments.append(segment)
                 heard(segment.end_s)
-        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track)
+        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track, job.known_languages)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
 from asr_core.errors import Busy, Unauthorized
-from asr_core.types import Segment, Transcript, Word
+from asr_core.types import RUSSIAN, Segment, Transcript, Word
 
 PARALLEL = 4
 """Recordings sent at once: the server computes chunks of several together, and others want to be served too."""
@@ -58,7 +58,9 @@ class RemoteTranscriber:
                     segments.append(_segment(event))
                     heard(event["end"])
                 elif event["type"] == "done":
-                    transcript = Transcript(tuple(segments), event["duration"], tuple(event.get("warnings", ())))
+                    warnings = tuple(event.get("warnings", ()))
+                    languages = tuple(language["code"] for language in event.get("languages", ())) or RUSSIAN
+                    transcript = Transcript(tuple(segments), event["duration"], warnings, known_languages=languages)
                 elif event["type"] == "error":
                     raise told(event["error"])
         if transcript is None:

@@ -122,6 +122,7 @@ def loader(settings: Settings) -> Load:
             device=settings.device,
             threads=settings.num_threads or None,
             models_dir=settings.models_dir,
+            models_url=settings.models_url,
             engine=settings.engine,
             progress=progress,
         )

@@ -22,7 +22,7 @@ from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.settings import Settings
-from asr_core.types import JobOptions
+from asr_core.types import RUSSIAN, JobOptions
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ class EngineStatus:
     precision: str | None = None
     precision_reason: str | None = None
     detail: str | None = None
+    languages: tuple[str, ...] = RUSSIAN
+    """Codes of what the loaded model knows."""
 
 
 class Engine:
@@ -72,7 +74,14 @@ class Engine:
         if not self._loaded:
             return EngineStatus(model, loaded=False, detail=self._workers.detail)
         recognizer = self._workers.recognizer
-        return EngineStatus(model, True, recognizer.device, recognizer.precision, recognizer.precision_reason)
+        return EngineStatus(
+            model,
+            True,
+            recognizer.device,
+            recognizer.precision,
+            recognizer.precision_reason,
+            languages=recognizer.languages,
+        )
 
     @property
     def n_jobs(self) -> int:
@@ -124,6 +133,7 @@ class Engine:
             raise QueueFull(self.n_jobs)
         options = options or JobOptions(self._settings.vad)
         job = Job(self._stages(), backlog=BACKLOG + self._workers.n - 1, keep_tokens=options.keep_tokens)
+        job.known_languages = self._workers.recognizer.languages
         analyse = self._dispatcher.analyser(job, Segmenter(self._workers.vad, self._policy, options.vad))
         feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
         try:

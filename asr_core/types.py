@@ -34,8 +34,8 @@ def is_path(model: str) -> bool:
     return model.endswith(".ckpt") or "/" in model
 
 
-RUSSIAN = ("ru",)
-MULTILINGUAL = ("ru", "kk", "ky", "uz", "en")
+RUSSIAN: tuple[str, ...] = ("ru",)
+MULTILINGUAL: tuple[str, ...] = ("ru", "kk", "ky", "uz", "en")
 """What models know: codes of their languages, the first being meant where nothing tells them apart."""
 
 Precision = Literal["fp32", "bf16", "int8"]

@@ -94,7 +94,8 @@ def _tokenizer_path(checkpoint: Path) -> Path:
 
 def _plain(cfg: Any, path: Path) -> dict[str, Any]:
     try:
-        if isinstance(cfg, DictConfig) and any(map(_RESOLVER.search, _strings(OmegaConf.to_container(cfg)))):
+        raw = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg
+        if any(map(_RESOLVER.search, _strings(raw))):  # in a plain one the gigaam package would evaluate it
             raise CheckpointError(f"{path.name}: its configuration asks for more than is in it.")
         plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
     except OmegaConfBaseException as error:

@@ -102,6 +102,13 @@ def test_a_folder_that_is_no_model_says_what_is_wrong_with_it(
         read_checkpoint(folder, tmp_path)
 
 
+def test_a_folders_configuration_does_not_get_to_read_the_environment(tmp_path: Path) -> None:
+    cfg = configuration("v3_ctc")
+    folder = folder_of(cfg | {"model_name": "${oc.env:API_KEY}"}, random_weights(cfg), tmp_path)
+    with pytest.raises(CheckpointError, match="asks for more than is in it"):
+        read_checkpoint(folder, tmp_path)
+
+
 def test_a_cut_file_of_a_folder_is_refused(tmp_path: Path) -> None:
     cfg = configuration("v3_ctc")
     folder = folder_of(cfg, random_weights(cfg), tmp_path)

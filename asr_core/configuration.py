@@ -58,8 +58,7 @@ def misspelt_names() -> Iterator[str]:
 def as_environment(settings: Settings) -> dict[str, str]:
     """The variables that make a process with any working directory have these settings."""
     variables = {name.upper(): _written(value) for name, value in settings}
-    if is_path(settings.model):
-        variables["MODEL"] = str(Path(settings.model).absolute())
+    variables["MODEL"] = ",".join(str(Path(m).absolute()) if is_path(m) else m for m in settings.models)
     return variables
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions, is_path
+from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions, is_path, name_of
 
 OPENAI_MODELS = frozenset(
     {
@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # the input of one field's error may be all of them, keys included
     )
 
-    model: str = Field("v3_ctc", description="official name, `demo`, or path of a .ckpt or of a folder")
+    model: str = Field(
+        "v3_ctc", description="official names, `demo`, paths of a .ckpt or of a folder; the first is the default"
+    )
     model_aliases: Annotated[frozenset[str], NoDecode] = Field(
         OPENAI_MODELS, description="further names that requests may use for the loaded model"
     )
@@ -91,9 +93,12 @@ class Settings(BaseSettings):
     @field_validator("model")
     @classmethod
     def _is_a_model(cls, value: str) -> str:
-        if value not in {*OFFICIAL_MODELS, "demo"} and not is_path(value):
+        models = [item.strip() for item in value.split(",")]
+        if not all(model in {*OFFICIAL_MODELS, "demo"} or is_path(model) for model in models):
             raise ValueError(f"takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file or a folder")
-        return value
+        if len({name_of(model) for model in models}) < len(models):
+            raise ValueError("takes models of different names")
+        return ",".join(models)
 
     @field_validator("models_url")
     @classmethod
@@ -133,11 +138,24 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """What is loaded, as MODEL has it; the first is the default."""
+        return tuple(self.model.split(","))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """What the loaded models are called in requests and answers."""
+        return tuple(map(name_of, self.models))
+
+    @property
     def model_name(self) -> str:
-        """What the loaded model is called in answers: an official name, `demo`, a file's stem or a folder's name."""
-        if not is_path(self.model):
-            return self.model
-        return Path(self.model).name.removesuffix(".ckpt")
+        """The default one's."""
+        return self.model_names[0]
+
+    @property
+    def alone(self) -> Settings:
+        """The same with the default model and no other."""
+        return self.model_copy(update={"model": self.models[0]})
 
     @property
     def vad(self) -> VadOptions:
@@ -146,10 +164,14 @@ class Settings(BaseSettings):
 
     @property
     def served_models(self) -> tuple[str, ...]:
-        """The names that requests may use, aliases last; whatever they ask for, the loaded model answers."""
-        own = self.allowed_models or {self.model_name}
+        """The names that requests may use, aliases last; who asks for no loaded model by its name gets the default."""
+        own = self.allowed_models or {*self.model_names}
         return (*sorted(own), *sorted(self.model_aliases - own))
 
     def accepts_model(self, name: str) -> bool:
         """Whether a request may ask for `name`."""
         return name in self.served_models
+
+    def called(self, name: str) -> str:
+        """The loaded model that a request for `name` means."""
+        return name if name in self.model_names and self.accepts_model(name) else self.model_name

@@ -6,6 +6,7 @@ Positions in a recording are integers, samples at 16 kHz; seconds appear only in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,11 @@ OFFICIAL_MODELS = (
 def is_path(model: str) -> bool:
     """Whether `model` means a file or a folder rather than a model by name."""
     return model.endswith(".ckpt") or "/" in model
+
+
+def name_of(model: str) -> str:
+    """What a model is called: an official name, `demo`, a file's stem or a folder's name."""
+    return PurePath(model).name.removesuffix(".ckpt") if is_path(model) else model
 
 
 RUSSIAN: tuple[str, ...] = ("ru",)
@@ -96,6 +102,8 @@ class JobOptions:
     vad: VadOptions = field(default_factory=VadOptions)
     keep_tokens: bool = False
     """Whether segments come with their tokens: most of what a long transcript takes of memory."""
+    model: str = ""
+    """The name of the loaded model that is to hear it; any other means the default."""
     audio_track: int | None = None
     """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
 

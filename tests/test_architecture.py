@@ -16,7 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
-    {"settings", "logs", "runtime", "storage", "address", "answers"},
+    {"settings", "logs", "runtime", "storage", "address", "answers", "process_memory"},
     {"configuration", "audio", "model", "text"},
     {"engine"},
     {"web", "client"},

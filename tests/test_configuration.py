@@ -113,12 +113,12 @@ def test_another_process_gets_the_same_settings_in_any_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     Path("scratch").mkdir()
-    Path(".env").write_text(f"API_KEY=one,{KEY}\nMODEL=mine.ckpt\nTMPDIR=scratch\nMODEL_ALIASES=\nLOG_JSON=1\n")
+    Path(".env").write_text(f"API_KEY=one,{KEY}\nMODEL=mine.ckpt,demo\nTMPDIR=scratch\nMODEL_ALIASES=\nLOG_JSON=1\n")
     settings = read_settings()
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    absolute = {"model": str(folder / "mine.ckpt"), "models_dir": folder / "models", "tmpdir": folder / "scratch"}
+    absolute = {"model": f"{folder / 'mine.ckpt'},demo", "models_dir": folder / "models", "tmpdir": folder / "scratch"}
     assert read_settings() == settings.model_copy(update=absolute)
     assert [key.get_secret_value() for key in read_settings().api_key] == ["one", KEY]
 

@@ -158,6 +158,7 @@ async def health(server: Server) -> Answer:
     return {
         "status": "ok" if status.loaded else "loading",
         "model": status.model,
+        **({"models": list(names)} if len(names := server.settings.model_names) > 1 else {}),
         "device": status.device,
         "precision": status.precision,
         "precision_reason": status.precision_reason,

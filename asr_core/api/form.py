@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -144,6 +144,7 @@ class TranscriptionForm(BaseModel):
             self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
             keep_tokens="logprobs" in self.include,
             audio_track=self.audio_track,
+            model=self.model,
         )
 
 
@@ -167,7 +168,9 @@ def given(text: str) -> str | None:
 
 
 def parse_form(
-    fields: Iterable[tuple[str, str]], settings: Settings, known_languages: tuple[str, ...] = RUSSIAN
+    fields: Iterable[tuple[str, str]],
+    settings: Settings,
+    languages: Callable[[str], tuple[str, ...]] = lambda model: RUSSIAN,
 ) -> TranscriptionForm:
     """The form's fields as options; BadRequest names the one at fault, UnknownModel a model that is not served.
 
@@ -194,7 +197,7 @@ def parse_form(
         raise bad_request(exc) from exc
     if "model" in values and not settings.accepts_model(form.model):
         raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
-    form._known = known_languages
+    form._known = languages(form.model)
     return form
 
 

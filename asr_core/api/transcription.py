@@ -30,7 +30,7 @@ def answer(backend: Backend, model: str = "") -> Response:
 
     async def work(upload: Upload, send: Send) -> ASGIApp:
         named = [("model", model)] if model else []
-        form = parse_form([*upload.fields, *named], backend.settings, backend.engine.status.languages)
+        form = parse_form([*upload.fields, *named], backend.settings, backend.engine.languages)
         if not form.streamed:
             return await _whole(backend, upload.path, form)
         return await _stream(backend, upload.path, form, send)

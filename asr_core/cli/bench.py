@@ -36,7 +36,7 @@ def bench(
     from asr_core.cli.speed import PRECISIONS, neighbours, real_time_factor  # noqa: PLC0415 - torch takes seconds
     from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
 
-    settings = configured(model=model)
+    settings = configured(model=model).alone
     require_checkpoint(settings)
     table = Table("Precision", *(name for name, *_ in CASES), box=None)
     try:

@@ -92,15 +92,15 @@ def precisions(settings: Settings) -> Iterator[Finding]:
 
 
 def weights(settings: Settings) -> Iterator[Finding]:
-    name = settings.model
-    if name == "demo":
-        yield _demo_model()
-    elif name in MD5:
-        yield _official_model(name, WeightsStore(settings.models_dir))
-    else:
-        present = Path(name).exists()
-        advice = "" if present else "Put it there, or set MODEL to another."
-        yield Finding("good" if present else "problem", "model", f"{name}{'' if present else ' is not there'}", advice)
+    for name in settings.models:
+        if name == "demo":
+            yield _demo_model()
+        elif name in MD5:
+            yield _official_model(name, WeightsStore(settings.models_dir))
+        else:
+            present = Path(name).exists()
+            level, missing = ("good", "") if present else ("problem", " is not there")
+            yield Finding(level, "model", name + missing, "" if present else "Put it there, or set MODEL to another.")
 
 
 def _demo_model() -> Finding:
@@ -123,9 +123,9 @@ def _official_model(name: str, store: WeightsStore) -> Finding:
 
 def disk(settings: Settings) -> Iterator[Finding]:
     """Room for the model that is still to be downloaded, and for as many of the largest uploads as are admitted."""
-    name = settings.model
-    if name in MD5 and not WeightsStore(settings.models_dir).present()[name]:
-        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=room_for(name), wanted=room_for(name))
+    present = WeightsStore(settings.models_dir).present()
+    if needed := sum(room_for(name) for name in settings.models if not present.get(name, True)):
+        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=needed, wanted=needed)
     upload = settings.max_upload_mb << 20
     scratch = settings.tmpdir or Path(tempfile.gettempdir())
     yield _room("uploads (TMPDIR)", scratch, needed=upload, wanted=settings.max_queue * upload)
@@ -176,6 +176,7 @@ def _server_of_ours(settings: Settings) -> str:
 
 def recognition(settings: Settings) -> Iterator[Finding]:
     """The bundled recording, all the way: through ffmpeg, speech detection and the model, if that is here."""
+    settings = settings.alone
     name = settings.model
     here = name not in MD5 or WeightsStore(settings.models_dir).present()[name]
     tried = settings if here else settings.model_copy(update={"model": "demo"})

@@ -32,8 +32,8 @@ def configured(**options: Any) -> Settings:
 
 
 def require_checkpoint(settings: Settings) -> None:
-    """End the program if the model's path leads nowhere: loading it would not say which folder was meant."""
-    path = Path(settings.model)
-    if is_path(settings.model) and not path.exists():
-        typer.echo(f"error: There is no weights file {path.absolute()}.", err=True)
-        raise typer.Exit(1)
+    """End the program if a model's path leads nowhere: loading it would not say which folder was meant."""
+    for path in map(Path, filter(is_path, settings.models)):
+        if not path.exists():
+            typer.echo(f"error: There is no weights file {path.absolute()}.", err=True)
+            raise typer.Exit(1)

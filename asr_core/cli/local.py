@@ -41,7 +41,7 @@ async def local_transcriber(
     When the task is cancelled, the engine is left as it is: it may be minutes before the workers listen, and
     whoever interrupts a program does not want to wait for that.
     """
-    engine = Engine(settings)
+    engine = Engine(settings.alone)
     await engine.start()
     try:
         await engine.ready()

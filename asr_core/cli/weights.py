@@ -58,7 +58,7 @@ def pull(
     settings = configured(models_dir=models_dir)
     store = WeightsStore(settings.models_dir, settings.models_url or BASE_URL)
     with _download_bars() as progress:
-        for name in models or [settings.model]:
+        for name in models or settings.models:
             require_checkpoint(settings.model_copy(update={"model": name}))
             with _failing():
                 path = resolve(name, store, progress)

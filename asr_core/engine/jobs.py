@@ -32,8 +32,10 @@ class Job:
         """What the client is to be told of the recording; complete once its segments have been read."""
         self.audio_track: int | None = None
         """Which of several sound tracks was heard; known once its segments have been read."""
+        self.model = ""
+        """The name of the model that hears it."""
         self.known_languages = RUSSIAN
-        """Codes of what the model knows that hears it."""
+        """Codes of what that model knows."""
         self.queued_at: deque[float] = deque()
         """When each of its chunks that wait for the model began to, on the performance counter."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -47,10 +47,10 @@ class Settings(BaseSettings):
         "v3_ctc", description="official names, `demo`, paths of a .ckpt or of a folder; the first is the default"
     )
     model_aliases: Annotated[frozenset[str], NoDecode] = Field(
-        OPENAI_MODELS, description="further names that requests may use for the loaded model"
+        OPENAI_MODELS, description="further names that requests may use for the default model"
     )
     allowed_models: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset(), description="model names that requests may use; empty means the loaded model's"
+        frozenset(), description="model names that requests may use; empty means the loaded models'"
     )
     engine: Literal["native", "gigaam"] = Field("native", description="our network, or the gigaam package")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")

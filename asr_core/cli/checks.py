@@ -97,10 +97,10 @@ def weights(settings: Settings) -> Iterator[Finding]:
             yield _demo_model()
         elif name in MD5:
             yield _official_model(name, WeightsStore(settings.models_dir))
+        elif Path(name).exists():
+            yield Finding("good", "model", name)
         else:
-            present = Path(name).exists()
-            level, missing = ("good", "") if present else ("problem", " is not there")
-            yield Finding(level, "model", name + missing, "" if present else "Put it there, or set MODEL to another.")
+            yield Finding("problem", "model", f"{name} is not there", "Put it there, or set MODEL to another.")
 
 
 def _demo_model() -> Finding:

@@ -6,6 +6,7 @@ Positions in a recording are integers, samples at 16 kHz; seconds appear only in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -23,8 +24,25 @@ OFFICIAL_MODELS = (
     "v2_rnnt",
     "v1_ctc",
     "v1_rnnt",
+    "multilingual_ctc",
+    "multilingual_large_ctc",
 )
 """The models that GigaAM's authors publish, by their names."""
+
+
+def is_path(model: str) -> bool:
+    """Whether `model` means a file or a folder rather than a model by name."""
+    return model.endswith(".ckpt") or "/" in model
+
+
+def name_of(model: str) -> str:
+    """What a model is called: an official name, `demo`, a file's stem or a folder's name."""
+    return PurePath(model).name.removesuffix(".ckpt") if is_path(model) else model
+
+
+RUSSIAN: tuple[str, ...] = ("ru",)
+MULTILINGUAL: tuple[str, ...] = ("ru", "kk", "ky", "uz", "en")
+"""What models know: codes of their languages, the first being meant where nothing tells them apart."""
 
 Precision = Literal["fp32", "bf16", "int8"]
 """What the network's linear layers compute in."""
@@ -84,6 +102,8 @@ class JobOptions:
     vad: VadOptions = field(default_factory=VadOptions)
     keep_tokens: bool = False
     """Whether segments come with their tokens: most of what a long transcript takes of memory."""
+    model: str = ""
+    """The name of the loaded model that is to hear it; any other means the default."""
     audio_track: int | None = None
     """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
 
@@ -178,6 +198,8 @@ class Transcript:
     """What its reader should know, in sentences: what the recording lacks, what of the request had no effect."""
     audio_track: int | None = None
     """Which of the recording's sound tracks was heard, from 0; None if it has only one."""
+    known_languages: tuple[str, ...] = RUSSIAN
+    """Codes of the languages that the model knows."""
 
     @property
     def text(self) -> str:

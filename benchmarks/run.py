@@ -16,7 +16,7 @@ from asr_core.settings import Settings
 from benchmarks import company, engine, memory, report, service
 from benchmarks.contestants import available_precisions
 from benchmarks.machine import describe
-from benchmarks.model import prepare
+from benchmarks.model import RANDOM, prepare
 from benchmarks.timing import Finding
 
 MINUTES = (10, 30, 60)
@@ -26,7 +26,8 @@ MINUTES = (10, 30, 60)
 def main() -> None:
     options = _options()
     torch.set_num_threads(available_cores())
-    label = "random weights, v3_ctc's sizes" if options.model == "random" else Path(options.model).stem
+    sizes = RANDOM.get(options.model, ("",))[0]
+    label = f"random weights, {sizes}'s sizes" if sizes else Path(options.model).stem
     results = report.Results.open(options.results, describe(options.machine), label)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="asr-bench-") as scratch:
@@ -121,7 +122,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--model",
         default="random",
-        help="random (v3_ctc's sizes), v3_ctc (from MODELS_DIR, downloaded if need be), or a .ckpt",
+        help="random (v3_ctc's sizes), random_large (multilingual_large_ctc's), v3_ctc (from MODELS_DIR, downloaded if"
+        " need be), or a .ckpt",
     )
     parser.add_argument("--machine", help="its name in the results, instead of what the CPU calls itself")
     parser.add_argument("--precision", default="int8", choices=("fp32", "bf16", "int8"), help="of notes and service")

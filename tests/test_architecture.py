@@ -16,7 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
-    {"settings", "logs", "runtime", "storage", "address", "answers"},
+    {"settings", "logs", "runtime", "storage", "address", "answers", "process_memory"},
     {"configuration", "audio", "model", "text"},
     {"engine"},
     {"web", "client"},
@@ -34,6 +34,7 @@ PURE = [
     "asr_core.text.cues",
     "asr_core.text.encoding",
     "asr_core.text.formats",
+    "asr_core.text.languages",
     "asr_core.text.words",
     "asr_core.text.writer",
 ]

@@ -147,8 +147,8 @@ async def transcribe_for_bazarr(server: Server, request: Request) -> Response:
 
 
 @bazarr_routes.post("/detect-language", response_class=JSONResponse, openapi_extra=schema.DETECTION)
-async def detect_language(server: Server) -> Response:
-    return bazarr.detection(server)
+async def detect_language(server: Server, request: Request) -> Response:
+    return bazarr.detection(server, request.query_params)
 
 
 @system_routes.get("/health")
@@ -158,6 +158,7 @@ async def health(server: Server) -> Answer:
     return {
         "status": "ok" if status.loaded else "loading",
         "model": status.model,
+        **({"models": list(names)} if len(names := server.settings.model_names) > 1 else {}),
         "device": status.device,
         "precision": status.precision,
         "precision_reason": status.precision_reason,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import from_json
 
 from asr_core.api.multipart import Keep
@@ -15,13 +15,13 @@ from asr_core.errors import BadRequest, UnknownModel
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
-from asr_core.types import JobOptions, ResponseFormat, VadOptions
+from asr_core.text.languages import NAMES, understood
+from asr_core.types import RUSSIAN, JobOptions, ResponseFormat, VadOptions
 
 _BRACKETS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<key>[^\[\]]*)\])?")
 _NOT_GIVEN = frozenset({"", "null", "none", "undefined"})
 """What clients make of an option that is not set."""
 
-_RUSSIAN = frozenset({"ru", "rus", "russian", "ru-ru", "auto"})
 _MAX_TOLD = 40
 """Characters of a client's own text that it is told back."""
 
@@ -62,8 +62,9 @@ class TranscriptionForm(BaseModel):
     """What a request chose.
 
     Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords`, `temperature` and
-    `known_speaker_names` are accepted and change nothing: there is one language, no prompting and no diarization here,
-    and decoding is greedy. Whoever reads `verbose_json` is told so. Fields that nobody knows are dropped.
+    `known_speaker_names` are accepted and change nothing: a model of several languages finds out by itself which it
+    hears, there is no prompting and no diarization here, and decoding is greedy. Whoever reads `verbose_json` is told
+    so. Fields that nobody knows are dropped.
 
     `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
     whisperX have for them.
@@ -86,6 +87,8 @@ class TranscriptionForm(BaseModel):
     keywords: tuple[str, ...] = ()
     known_speaker_names: tuple[str, ...] = ()
     audio_track: AudioTrack = None
+    _known: tuple[str, ...] = PrivateAttr(RUSSIAN)
+    """Codes of the languages that the model knows, whichever of them is asked for."""
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
@@ -124,8 +127,9 @@ class TranscriptionForm(BaseModel):
 
     def _without_effect(self) -> Iterator[str]:
         for name, languages in (("language", (self.language,)), ("languages", self.languages)):
-            if foreign := [language for language in languages if language and not is_russian(language)]:
-                yield f"`{name}`: the model knows Russian only; {', '.join(foreign)[:_MAX_TOLD]!r} had no effect."
+            if foreign := [language for language in languages if language and not understood(language, self._known)]:
+                only = ", ".join(NAMES[code].capitalize() for code in self._known)
+                yield f"`{name}`: the model knows {only} only; {', '.join(foreign)[:_MAX_TOLD]!r} had no effect."
         if self.prompt:
             yield "`prompt` had no effect: the model takes none."
         if self.keywords:
@@ -141,6 +145,7 @@ class TranscriptionForm(BaseModel):
             self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
             keep_tokens="logprobs" in self.include,
             audio_track=self.audio_track,
+            model=self.model,
         )
 
 
@@ -157,18 +162,17 @@ def wanted(field_name: str) -> Keep:
     return Keep.WHOLE if name in TranscriptionForm.model_fields else Keep.NOTHING
 
 
-def is_russian(language: str) -> bool:
-    """Whether a request that names `language` gets what it asks for; it may also leave the choice to the server."""
-    return language.lower().replace("_", "-") in _RUSSIAN
-
-
 def given(text: str) -> str | None:
     """A parameter's value as a client wrote it; None if that stands for no value at all."""
     value = text.strip()
     return None if value.lower() in _NOT_GIVEN else value
 
 
-def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> TranscriptionForm:
+def parse_form(
+    fields: Iterable[tuple[str, str]],
+    settings: Settings,
+    languages: Callable[[str], tuple[str, ...]] = lambda model: RUSSIAN,
+) -> TranscriptionForm:
     """The form's fields as options; BadRequest names the one at fault, UnknownModel a model that is not served.
 
     Lists may be bracketed (`include[]`), bare, repeated, comma-separated, JSON or all of it; an object is bracketed
@@ -194,6 +198,7 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
         raise bad_request(exc) from exc
     if "model" in values and not settings.accepts_model(form.model):
         raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
+    form._known = languages(form.model)
     return form
 
 

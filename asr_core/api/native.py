@@ -78,7 +78,7 @@ async def transcribe_stream(backend: Backend, path: Path, options: JobOptions) -
                 backend.metrics.first_delta_seconds.observe(perf_counter() - started)
             segments.append(segment)
             yield _line({"type": "segment", **segment_with_words(segment)})
-    transcript = Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track)
+    transcript = Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track, job.known_languages)
     yield await backend.render(job, partial(_done_line, transcript))
 
 

@@ -30,7 +30,7 @@ def answer(backend: Backend, model: str = "") -> Response:
 
     async def work(upload: Upload, send: Send) -> ASGIApp:
         named = [("model", model)] if model else []
-        form = parse_form([*upload.fields, *named], backend.settings)
+        form = parse_form([*upload.fields, *named], backend.settings, backend.engine.languages)
         if not form.streamed:
             return await _whole(backend, upload.path, form)
         return await _stream(backend, upload.path, form, send)
@@ -77,5 +77,6 @@ async def _send_transcript(
             backend.metrics.first_delta_seconds.observe(perf_counter() - started)
         segments.append(segment)
         await stream.write(frame(delta_event(segment, logprobs=options.logprobs)))
-    transcript = Transcript(tuple(segments), job.duration_s, (*form.warnings, *job.warnings))
+    warnings = (*form.warnings, *job.warnings)
+    transcript = Transcript(tuple(segments), job.duration_s, warnings, known_languages=job.known_languages)
     await stream.write(await backend.render(job, lambda: frame(done_event(transcript, options))))

@@ -27,7 +27,7 @@ class LocalTranscriber:
             async for segment in job:
                 segments.append(segment)
                 heard(segment.end_s)
-        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track)
+        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track, job.known_languages)
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def local_transcriber(
     When the task is cancelled, the engine is left as it is: it may be minutes before the workers listen, and
     whoever interrupts a program does not want to wait for that.
     """
-    engine = Engine(settings)
+    engine = Engine(settings.alone)
     await engine.start()
     try:
         await engine.ready()

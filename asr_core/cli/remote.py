@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
 from asr_core.errors import Busy, Unauthorized
-from asr_core.types import Segment, Transcript, Word
+from asr_core.types import RUSSIAN, Segment, Transcript, Word
 
 SHARE = 2
 """Recordings sent at once are the server's queue by this: it is never idle, and others want to be served too."""
@@ -136,7 +136,13 @@ def _reason(error: Exception) -> str:
 
 
 def _transcript(segments: list[Segment], done: dict[str, Any]) -> Transcript:
-    return Transcript(tuple(segments), done["duration"], tuple(done.get("warnings", ())), done.get("audio_track"))
+    return Transcript(
+        tuple(segments),
+        done["duration"],
+        tuple(done.get("warnings", ())),
+        done.get("audio_track"),
+        known_languages=tuple(language["code"] for language in done.get("languages", ())) or RUSSIAN,
+    )
 
 
 def _segment(event: dict[str, Any]) -> Segment:

@@ -21,8 +21,9 @@ from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
 from asr_core.model.cpu import available_cores, has_accelerator
+from asr_core.process_memory import resident_mib
 from asr_core.settings import Settings
-from asr_core.types import JobOptions
+from asr_core.types import RUSSIAN, JobOptions
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class EngineStatus:
     precision: str | None = None
     precision_reason: str | None = None
     detail: str | None = None
+    languages: tuple[str, ...] = RUSSIAN
+    """Codes of what the loaded model knows."""
 
 
 class Engine:
@@ -60,8 +63,10 @@ class Engine:
         on_cpu = settings.device == "cpu" or (settings.device == "auto" and not has_accelerator())
         native = settings.engine == "native" and on_cpu
         n_threads = settings.num_threads or available_cores()
+        names = zip(settings.model_names, settings.models, strict=True)
+        loads = {name: load or loader(settings, model) for name, model in names}
         # Elsewhere than in our network on the CPU, a batch is faster than its chunks, and one worker keeps all busy.
-        self._workers = Workers(load or loader(settings), n_threads if native else 1, n_threads, retry)
+        self._workers = Workers(loads, n_threads if native else 1, n_threads, retry)
         self._dispatcher = Dispatcher(self._workers, 1 if native else settings.batch_size)
         self._loaded = False
         self._runner: asyncio.Task[None] | None = None
@@ -71,8 +76,19 @@ class Engine:
         model = self._settings.model_name
         if not self._loaded:
             return EngineStatus(model, loaded=False, detail=self._workers.detail)
-        recognizer = self._workers.recognizer
-        return EngineStatus(model, True, recognizer.device, recognizer.precision, recognizer.precision_reason)
+        recognizer = self._workers.recognizers[model]
+        return EngineStatus(
+            model,
+            True,
+            recognizer.device,
+            recognizer.precision,
+            recognizer.precision_reason,
+            languages=recognizer.languages,
+        )
+
+    def languages(self, model: str) -> tuple[str, ...]:
+        """Codes of what the loaded model knows that a request for `model` means."""
+        return self._workers.recognizers[self._settings.called(model)].languages
 
     @property
     def n_jobs(self) -> int:
@@ -124,6 +140,8 @@ class Engine:
             raise QueueFull(self.n_jobs)
         options = options or JobOptions(self._settings.vad)
         job = Job(self._stages(), backlog=BACKLOG + self._workers.n - 1, keep_tokens=options.keep_tokens)
+        job.model = self._settings.called(options.model)
+        job.known_languages = self.languages(options.model)
         analyse = self._dispatcher.analyser(job, Segmenter(self._workers.vad, self._policy, options.vad))
         feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
         try:
@@ -146,7 +164,10 @@ class Engine:
             if not self._workers.attempted.done():
                 self._workers.attempted.set_result(None)
             model = self.status
-            log.info("Ready: %s on %s in %s (%s)", model.model, model.device, model.precision, model.precision_reason)
+            names = ", ".join(self._settings.model_names)
+            log.info("Ready: %s on %s in %s (%s)", names, model.device, model.precision, model.precision_reason)
+            if memory := resident_mib():
+                log.info("The process has %d MiB of memory", memory)
             await self._dispatcher.run()
         except Exception:
             log.exception("The engine has failed")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from asr_core.engine.stages import Stages
 from asr_core.text.writer import Writer
-from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
+from asr_core.types import RUSSIAN, SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
 BACKLOG = 4
 """Chunks (about 20 s each) that a job may have decoded without their text having been read, where one worker computes;
@@ -32,6 +32,10 @@ class Job:
         """What the client is to be told of the recording; complete once its segments have been read."""
         self.audio_track: int | None = None
         """Which of several sound tracks was heard; known once its segments have been read."""
+        self.model = ""
+        """The name of the model that hears it."""
+        self.known_languages = RUSSIAN
+        """Codes of what that model knows."""
         self.queued_at: deque[float] = deque()
         """When each of its chunks that wait for the model began to, on the performance counter."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -59,7 +63,7 @@ class Job:
     async def transcript(self) -> Transcript:
         """Everything that has not been read yet, as one. Raises what went wrong with the recording or the model."""
         segments = tuple([segment async for segment in self])
-        return Transcript(segments, self.duration_s, tuple(self.warnings), self.audio_track)
+        return Transcript(segments, self.duration_s, tuple(self.warnings), self.audio_track, self.known_languages)
 
     async def make_room(self, n_chunks: int) -> None:
         """Wait until `n_chunks` more may be under way."""

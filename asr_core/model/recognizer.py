@@ -22,8 +22,8 @@ from asr_core.model.heads import CtcHead, RnntHead
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.threads import two_are_exact, using_threads
-from asr_core.model.tokenizer import vocabulary
-from asr_core.model.weights import resolve
+from asr_core.model.tokenizer import languages_of, vocabulary
+from asr_core.model.weights import BASE_URL, WeightsStore, resolve
 from asr_core.types import SAMPLE_RATE, Hypothesis
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class Recognizer(Protocol):
     precision: str
     precision_reason: str
     """Why it computes in that precision, in a few words."""
+    languages: tuple[str, ...]
+    """Codes of the languages that it knows."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -63,6 +65,7 @@ class NativeRecognizer:
         self.precision_reason = precision_reason
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
+        self.languages = languages_of(labels)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)
         self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target)
         width, head = config.encoder.d_model, tensors.scope("head")
@@ -122,29 +125,33 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
     device: str = "auto",
     threads: int | None = None,
     models_dir: Path | None = None,
+    models_url: str = "",
     engine: str = "native",
     progress: Progress | None = None,
 ) -> Recognizer:
     """Load a model and make it ready to run.
 
-    model: an official name, `demo`, or the path of a .ckpt (its tokenizer beside it as <stem>_tokenizer.model).
+    model: an official name, `demo`, or the path of a .ckpt (its tokenizer beside it as <stem>_tokenizer.model) or of a
+        folder as model hubs have them.
     precision: fp32, bf16, int8 or auto. device: cpu, cuda, mps or auto (cuda, then mps, then cpu).
     threads: as many as the cores that this process may use, unless given.
-    models_dir: where official weights are, or are downloaded to, `progress` being told how far that is.
+    models_dir: where official weights are, or are downloaded to from `models_url` (else from their authors' server),
+        `progress` being told how far that is.
     engine: native, or gigaam for that package's own network.
     Raises ModelError, of whichever kind, if the model cannot be had or cannot run as asked.
     """
     torch.set_num_threads(threads or available_cores())
     models_dir = models_dir or Path("models")
     target = torch.device(_device(device))
+    store = WeightsStore(models_dir, models_url or BASE_URL)
     if engine == "gigaam":
         from asr_core.model.upstream import UpstreamRecognizer  # noqa: PLC0415 - the package is only needed here
 
         if precision not in {"auto", "fp32"}:
             raise PrecisionUnsupported(f"ENGINE=gigaam computes in fp32: PRECISION={precision} needs ENGINE=native.")
-        return _tried(UpstreamRecognizer(resolve(model, models_dir, progress), models_dir, target), model)
+        return _tried(UpstreamRecognizer(resolve(model, store, progress), models_dir, target), model)
     choice = choose_precision(precision, target)
-    path = resolve(model, models_dir, progress)
+    path = resolve(model, store, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
     return _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
 from asr_core.errors import CheckpointError
+from asr_core.types import MULTILINGUAL, RUSSIAN
+
+_KAZAKH = frozenset("әғқңөұүһі")
 
 _WORD_BOUNDARY = "\u2581"  # SentencePiece writes the space before a word so
 
@@ -29,3 +33,8 @@ def vocabulary(characters: list[str] | None, tokenizer: Path | None) -> tuple[st
         "" if pieces.IsControl(i) or pieces.IsUnknown(i) else pieces.IdToPiece(i).replace(_WORD_BOUNDARY, " ")
         for i in range(pieces.GetPieceSize())
     )
+
+
+def languages_of(labels: Iterable[str]) -> tuple[str, ...]:
+    """Codes of what a model with these labels writes: only the multilingual ones have letters of Kazakh."""
+    return RUSSIAN if _KAZAKH.isdisjoint("".join(labels)) else MULTILINGUAL

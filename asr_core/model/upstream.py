@@ -18,7 +18,7 @@ from asr_core.errors import CheckpointError, ModelError
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.heads import MAX_SYMBOLS, ctc_greedy
 from asr_core.model.parts import CtcHeadConfig
-from asr_core.model.tokenizer import vocabulary
+from asr_core.model.tokenizer import languages_of, vocabulary
 from asr_core.types import Hypothesis, Token
 
 # The package instantiates whatever class a checkpoint's `_target_` names: only its own may be named.
@@ -42,6 +42,7 @@ class UpstreamRecognizer:
         self.device, self.precision, self.precision_reason = device.type, "fp32", "the gigaam package has no other"
         self._device = device
         self._labels = vocabulary(parts.config.decoding.vocabulary, parts.tokenizer)
+        self.languages = languages_of(self._labels)
         self._is_ctc = isinstance(parts.config.head, CtcHeadConfig)
         self._model = _build(parts.cfg, parts.tokenizer, checkpoint.name)
         try:

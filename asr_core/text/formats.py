@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from asr_core.text.cues import Cue, CueLayout, cues, milliseconds
 from asr_core.text.encoding import to_json
+from asr_core.text.languages import NAMES, is_told, main_language, shares
 from asr_core.text.words import clamp_log_prob
 from asr_core.types import Segment, Transcript, Word
-
-LANGUAGE = "russian"
-"""Whisper's name for the only language that the models know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,8 @@ def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dic
     """The object that `verbose_json` answers with; it has `warnings` if there are any."""
     fields: dict[str, Any] = {
         "task": "transcribe",
-        "language": LANGUAGE,
+        "language": NAMES[main_language(_texts(transcript), transcript.known_languages)],
+        **_languages(transcript),
         "duration": _seconds(transcript.duration_s),
         **({} if transcript.audio_track is None else {"audio_track": transcript.audio_track}),
         "text": transcript.text,
@@ -92,10 +91,20 @@ def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dic
 
 def spoken(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
     """What `json` and the end of a stream have in common."""
-    fields: dict[str, Any] = {"text": transcript.text}
+    fields: dict[str, Any] = {"text": transcript.text, **_languages(transcript)}
     if options.logprobs:
         fields["logprobs"] = [entry for segment in transcript.segments for entry in logprob_entries(segment)]
     return fields | _timestamps(transcript, options) if options.timed_json else fields
+
+
+def _languages(transcript: Transcript) -> dict[str, Any]:
+    """`languages`, the main one first, of a model that knows several."""
+    known = transcript.known_languages
+    return {"languages": [{"code": code} for code in shares(_texts(transcript), known)]} if is_told(known) else {}
+
+
+def _texts(transcript: Transcript) -> Iterator[str]:
+    return (segment.text for segment in transcript.segments)
 
 
 def _timestamps(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:

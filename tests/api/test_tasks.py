@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from asr_core.api.auth import KeyRing
+from asr_core.api.backend import Backend
+from asr_core.api.metrics import Metrics
+from asr_core.api.spool import Spool
 from asr_core.api.task_store import TaskStore
+from asr_core.api.tasks import Tasks
 from asr_core.client import Client
+from asr_core.engine.engine import Engine
 from asr_core.errors import AsrError, BadRequest, Busy, NotFound
+from asr_core.settings import Settings
 from tests.conftest import Server, bentoml_client, running_server, wait_until
 from tests.processes import has_ended
 
@@ -86,6 +96,30 @@ def test_a_task_says_how_far_it_is(server: Server, client: Client, long_recordin
         assert progress(task_id)["recordings_ahead"] in (0, 1)
         client.cancel(task_id)
     assert "progress" not in server.get(f"/transcribe_task/status?task_id={tasks[0]}").json()
+
+
+def test_what_one_process_works_on_any_other_with_the_same_folder_cancels(tmp_path: Path, long_recording: Path) -> None:
+    async def cancelled() -> tuple[str, str, int]:
+        settings = Settings(_env_file=None, model="demo", precision="fp32", num_threads=1)
+        engine = Engine(settings)
+        await engine.start()
+        await engine.ready()
+        with closing(Spool(tmp_path / "uploads", max_files=1, max_bytes=1 << 20)) as spool:
+            backend = Backend(settings, engine, Metrics(CollectorRegistry()), KeyRing(()), spool, 0)
+            here, elsewhere = (
+                Tasks(backend, TaskStore(tmp_path / "tasks", keep_s=3600), watch_s=0.02) for _ in range(2)
+            )
+            here.start()
+            task_id = await here.submit(long_recording, AsyncExitStack())
+            before = (await elsewhere.find(task_id)).status
+            after = (await elsewhere.cancel(task_id)).status
+            await engine.stop()
+            await here.stop()
+            return before, after, engine.n_jobs
+
+    (tmp_path / "uploads").mkdir()
+    assert asyncio.run(cancelled()) == ("in_progress", "canceled", 0)
+    assert [path.suffix for path in (tmp_path / "tasks").iterdir()] == [".done"]
 
 
 def test_what_has_ended_is_not_cancelled_any_more(client: Client, speech: Path, spoken_text: str) -> None:

@@ -45,6 +45,7 @@ class Gate:
         self._recognizer = load_recognizer("demo", precision="fp32")
         self.device, self.precision = self._recognizer.device, self._recognizer.precision
         self.precision_reason = self._recognizer.precision_reason
+        self.languages = self._recognizer.languages
 
     def __call__(self, progress: object) -> Recognizer:
         return self

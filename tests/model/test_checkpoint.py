@@ -244,6 +244,29 @@ def test_a_base_that_is_not_the_official_file_of_its_name_is_refused(
     read_checkpoint(tuned, tmp_path)
 
 
+@pytest.mark.parametrize("written", [dict, OmegaConf.create], ids=["dict", "OmegaConf"])
+def test_a_fine_tuned_checkpoint_with_a_configuration_of_its_own_needs_no_base(
+    written: Callable[[dict[str, Any]], Any], tmp_path: Path
+) -> None:
+    cfg = configuration("multilingual_ctc")
+    weights = random_weights(cfg)
+    expected = NativeRecognizer(save(tmp_path, "whole", cfg, weights), tmp_path, CPU_FP32)
+    hyper = {"model_name": "multilingual_ssl", "model_cfg": written(cfg), "learning_rate": 1e-4}
+    document = {"state_dict": weights | {"loss.weight": torch.ones(3)}, "hyper_parameters": hyper}
+    torch.save(document, tmp_path / "tuned.ckpt")
+    ours = NativeRecognizer(tmp_path / "tuned.ckpt", tmp_path, CPU_FP32)
+    torch.testing.assert_close(ours.log_probs(noise(16_000)), expected.log_probs(noise(16_000)))
+
+
+def test_a_fine_tuned_checkpoint_takes_its_bases_tokenizer(tmp_path: Path) -> None:
+    cfg = configuration("v3_e2e_ctc")
+    weights = random_weights(cfg)
+    save(tmp_path, "v3_e2e_ctc", cfg, weights)
+    hyper = {"model_name": "v3_e2e_ctc", "model_cfg": cfg}
+    torch.save({"state_dict": weights, "hyper_parameters": hyper}, tmp_path / "tuned.ckpt")
+    assert read_checkpoint(tmp_path / "tuned.ckpt", tmp_path).tokenizer == tmp_path / "v3_e2e_ctc_tokenizer.model"
+
+
 def test_the_name_of_a_base_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.ckpt").write_bytes(b"")
     (tmp_path / "models").mkdir()

@@ -154,21 +154,28 @@ class GigaamAsr:
         self._own_scratch.close()
 
     @bentoml.api
-    async def transcribe(self, file: Path) -> dict[str, Any]:
+    async def transcribe(
+        self, file: Path, keywords: tuple[str, ...] = (), prompt: str = "", keywords_spelling: str = "original"
+    ) -> dict[str, Any]:
         """The transcript of a recording, with segments and words."""
-        return await native.transcribe(self._backend, file)
+        return await native.transcribe(self._backend, file, native.hints(keywords, prompt, keywords_spelling))
 
     @bentoml.api
-    async def transcribe_stream(self, file: Path) -> AsyncGenerator[str, None]:
+    async def transcribe_stream(
+        self, file: Path, keywords: tuple[str, ...] = (), prompt: str = "", keywords_spelling: str = "original"
+    ) -> AsyncGenerator[str, None]:
         """The transcript of a recording as JSON lines: segments as they are recognised, then the whole text."""
-        async with aclosing(native.transcribe_stream(self._backend, file)) as lines:
+        hints = native.hints(keywords, prompt, keywords_spelling)
+        async with aclosing(native.transcribe_stream(self._backend, file, hints)) as lines:
             async for line in lines:
                 yield line
 
     @bentoml.task
-    async def transcribe_task(self, file: Path) -> dict[str, Any]:
+    async def transcribe_task(
+        self, file: Path, keywords: tuple[str, ...] = (), prompt: str = "", keywords_spelling: str = "original"
+    ) -> dict[str, Any]:
         """The same as `transcribe`; `submit` returns at once, and the transcript is fetched later."""
-        return await native.transcribe(self._backend, file)
+        return await native.transcribe(self._backend, file, native.hints(keywords, prompt, keywords_spelling))
 
 
 GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

@@ -54,16 +54,22 @@ class Client:
         """Close the connection."""
         self._bento.close()
 
-    def transcribe(self, recording: Path) -> dict[str, Any]:
-        """The transcript in OpenAI's `verbose_json`, with segments and words."""
+    def transcribe(self, recording: Path, **hints: Any) -> dict[str, Any]:
+        """The transcript in OpenAI's `verbose_json`, with segments and words.
+
+        hints: `keywords` to listen for, a list; or a `prompt` that has some; `keywords_spelling`, original or model.
+        """
         with _our_errors(self._url):
-            answer: dict[str, Any] = self._bento.call("transcribe", file=recording)
+            answer: dict[str, Any] = self._bento.call("transcribe", file=recording, **hints)
             return answer
 
-    def submit(self, recording: Path) -> str:
-        """Have the recording transcribed without waiting for it; returns the task's id, good for any client."""
+    def submit(self, recording: Path, **hints: Any) -> str:
+        """Have the recording transcribed without waiting for it; returns the task's id, good for any client.
+
+        hints: as for `transcribe`.
+        """
         with _our_errors(self._url):
-            return str(self._bento.transcribe_task.submit(file=recording).id)
+            return str(self._bento.transcribe_task.submit(file=recording, **hints).id)
 
     def status(self, task_id: str) -> str:
         """`in_progress`, `completed`, `failed` or `canceled`. NotFound once its result is no longer kept."""
@@ -81,12 +87,12 @@ class Client:
         with _our_errors(self._url):
             self._bento.transcribe_task.cancel(task_id)
 
-    def stream(self, recording: Path) -> Iterator[dict[str, Any]]:
+    def stream(self, recording: Path, **hints: Any) -> Iterator[dict[str, Any]]:
         """The transcript as it is recognised: events `{"type": "segment", …}`, the last one `{"type": "done", …}`.
 
-        A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
+        hints: as for `transcribe`. A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
         """
-        with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording)) as pieces:
+        with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording, **hints)) as pieces:
             for event in json_lines(pieces):
                 if event["type"] == "error":
                     raise told(event["error"])

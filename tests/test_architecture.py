@@ -16,6 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
+    {"wordlist"},
     {"settings", "logs", "runtime", "storage", "address", "answers"},
     {"configuration", "audio", "model", "text"},
     {"engine"},
@@ -33,6 +34,8 @@ PURE = [
     "asr_core.engine.scheduler",
     "asr_core.text.cues",
     "asr_core.text.formats",
+    "asr_core.text.keywords",
+    "asr_core.text.sounds",
     "asr_core.text.words",
     "asr_core.text.writer",
 ]

@@ -25,10 +25,11 @@ from asr_core.api.native import segment_with_words
 from asr_core.api.upload import Upload, no_fields
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
 from asr_core.text.formats import LANGUAGE, RenderOptions, render, told
-from asr_core.types import SAMPLE_RATE, JobOptions, Transcript
+from asr_core.types import SAMPLE_RATE, Hints, JobOptions, Transcript
 
 FILE_FIELD = "audio_file"
 LANGUAGE_CODE = "ru"
+MAX_PROMPT_CHARS = 16_384
 
 TO_THE_END = 2**32 - 1
 """As a size in a wav's header: it goes on for as long as there is data."""
@@ -54,6 +55,8 @@ class Query(BaseModel):
     word_timestamps: bool = False
     max_line_width: LineWidth = LINE_WIDTH
     max_line_count: LineCount = LINE_COUNT
+    initial_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
+    """The names and unknown words in it are listened for."""
     audio_track: Annotated[int, Field(ge=0)] | None = None
     """Ours: which of several sound tracks to hear."""
 
@@ -83,7 +86,9 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     query = parse_query(parameters)
 
     async def work(upload: Upload, send: Send) -> Response:
-        async with backend.job(upload.path, JobOptions(backend.settings.vad, audio_track=query.audio_track)) as job:
+        hints = Hints(prompt=query.initial_prompt)
+        options = JobOptions(backend.settings.vad, audio_track=query.audio_track, hints=hints)
+        async with backend.job(upload.path, options) as job:
             transcript = await job.transcript()
         return await backend.render(job, partial(_rendered, transcript, query))
 

@@ -8,7 +8,7 @@ only the published schema remains.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -21,37 +21,38 @@ from starlette.types import ASGIApp, Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
+from asr_core.api.form import hints_wanted, parse_hints
 from asr_core.api.problems import answer_to
 from asr_core.api.stream import PING_S, LiveStream
-from asr_core.api.upload import Upload, no_fields
+from asr_core.api.upload import Upload
 from asr_core.text.formats import Rendered, RenderOptions, render, verbose_transcription
-from asr_core.types import JobOptions, Segment, Transcript
+from asr_core.types import Hints, JobOptions, Segment, Transcript
 
 EVERYTHING = RenderOptions(word_timestamps=True)
 _NDJSON = "application/x-ndjson"
 _BLANK = "\n"
 
 
-async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
+async def transcribe(backend: Backend, path: Path, hints: Hints) -> dict[str, Any]:
     """The transcript as OpenAI's `verbose_json`, with segments and words."""
-    answer: dict[str, Any] = json.loads((await _verbose_json(backend, path)).body)
+    answer: dict[str, Any] = json.loads((await _verbose_json(backend, path, hints)).body)
     return answer
 
 
-async def _verbose_json(backend: Backend, path: Path) -> Rendered:
-    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
+async def _verbose_json(backend: Backend, path: Path, hints: Hints) -> Rendered:
+    async with backend.job(path, JobOptions(backend.settings.vad, hints=hints)) as job:
         transcript = await job.transcript()
     return await backend.render(job, partial(render, transcript, "verbose_json", EVERYTHING))
 
 
-async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str, None]:
+async def transcribe_stream(backend: Backend, path: Path, hints: Hints) -> AsyncGenerator[str, None]:
     """The transcript as lines, each a JSON object; a blank one says that the recording can be worked on.
 
     `{"type": "segment", …}` for each segment, with its words, as it is recognised; then `{"type": "done", "text", …}`.
     """
     segments: list[Segment] = []
     started = perf_counter()
-    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
+    async with backend.job(path, JobOptions(backend.settings.vad, hints=hints)) as job:
         yield _BLANK
         async for segment in job:
             if not segments:
@@ -62,27 +63,33 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
     yield await backend.render(job, partial(_done_line, transcript))
 
 
+def hints(keywords: Sequence[str], prompt: str, keywords_spelling: str) -> Hints:
+    """What BentoML's own handlers are called with. Raises BadRequest."""
+    words = [("keywords", json.dumps([word])) for word in keywords]
+    return parse_hints([*words, ("prompt", prompt), ("keywords_spelling", keywords_spelling)])
+
+
 def answer(backend: Backend) -> Response:
     """The answer to POST /transcribe, or to /transcribe_task by who waits for it."""
 
     async def work(upload: Upload, send: Send) -> Response:
-        rendered = await _verbose_json(backend, upload.path)
+        rendered = await _verbose_json(backend, upload.path, parse_hints(upload.fields))
         return Response(rendered.body, media_type=rendered.media_type)
 
-    return AnswerToUpload(backend, work, wanted=no_fields)
+    return AnswerToUpload(backend, work, wanted=hints_wanted)
 
 
 def stream_answer(backend: Backend) -> Response:
     """The answer to POST /transcribe_stream."""
 
     async def work(upload: Upload, send: Send) -> ASGIApp:
-        async with aclosing(transcribe_stream(backend, upload.path)) as lines:
+        async with aclosing(transcribe_stream(backend, upload.path, parse_hints(upload.fields))) as lines:
             ending, failure = await _send_lines(lines, send)
         if failure:
             backend.metrics.failed(failure)
         return ending
 
-    return AnswerToUpload(backend, work, wanted=no_fields)
+    return AnswerToUpload(backend, work, wanted=hints_wanted)
 
 
 async def _send_lines(

@@ -23,15 +23,16 @@ from starlette.types import Receive, Scope, Send
 
 from asr_core.api.answer import run_until_disconnect
 from asr_core.api.backend import Backend
+from asr_core.api.form import hints_wanted, parse_hints
 from asr_core.api.native import EVERYTHING
 from asr_core.api.problems import answer_to
 from asr_core.api.task_store import RunningTask, Status, TaskRecord, TaskStore
-from asr_core.api.upload import no_fields, receive_upload
+from asr_core.api.upload import receive_upload
 from asr_core.audio.decode import probe
 from asr_core.errors import AsrError, BadRequest, ServerStopping, TaskLost
 from asr_core.logs import gathered_remarks
 from asr_core.text.formats import render, to_json
-from asr_core.types import JobOptions
+from asr_core.types import Hints, JobOptions
 
 if TYPE_CHECKING:
     from asr_core.engine.jobs import Job
@@ -68,14 +69,14 @@ class Tasks:
         """Begin to remove by the clock what has been kept for long enough."""
         self._sweeping = asyncio.create_task(self._sweep())
 
-    async def submit(self, path: Path, scope: AsyncExitStack) -> str:
+    async def submit(self, path: Path, hints: Hints, scope: AsyncExitStack) -> str:
         """Begin to transcribe the recording at `path`, and take over `scope`, to leave it when that is over.
 
         Returns the task's id once the engine has admitted the job, and raises what it refuses one with.
         """
         task = await run_in_threadpool(self._store.begin)
         work = _Work(asyncio.get_running_loop().create_future())
-        work.task = asyncio.create_task(self._work(task, path, scope.pop_all(), work))
+        work.task = asyncio.create_task(self._work(task, path, hints, scope.pop_all(), work))
         self._running[task.id] = work
         work.task.add_done_callback(lambda _: self._running.pop(task.id))
         try:
@@ -129,11 +130,12 @@ class Tasks:
                 log.warning("Results of tasks cannot be removed: %s", error)
             await asyncio.sleep(self._sweep_s)
 
-    async def _work(self, task: RunningTask, path: Path, scope: AsyncExitStack, work: _Work) -> None:
+    async def _work(self, task: RunningTask, path: Path, hints: Hints, scope: AsyncExitStack, work: _Work) -> None:
         """Raises nothing: what goes wrong is the task's answer or, where no job was admitted, `work.admitted`'s."""
         with task, gathered_remarks() as remarks:
             try:
-                async with scope, self._backend.job(path, JobOptions(self._backend.settings.vad)) as job:
+                options = JobOptions(self._backend.settings.vad, hints=hints)
+                async with scope, self._backend.job(path, options) as job:
                     work.job = job
                     work.admitted.set_result(None)
                     work.duration_s = await _told_duration(path)
@@ -208,9 +210,11 @@ class Submission(Response):
         with self._backend.metrics.request():
             self._backend.check_ready()
             async with AsyncExitStack() as stack:
-                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=no_fields)
+                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=hints_wanted)
                 upload = await stack.enter_async_context(uploading)
-                task_id = await run_until_disconnect(self._tasks.submit(upload.path, stack), receive)
+                task_id = await run_until_disconnect(
+                    self._tasks.submit(upload.path, parse_hints(upload.fields), stack), receive
+                )
         await JSONResponse({"task_id": task_id, "status": "in_progress"})(scope, receive, send)
 
 

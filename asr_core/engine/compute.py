@@ -16,6 +16,7 @@ from tenacity.wait import wait_base
 from asr_core.audio.vad import SileroNetwork
 from asr_core.errors import AsrError, ServerStopping
 from asr_core.model.download import Progress
+from asr_core.model.glossary import Glossary
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.model.threads import using_threads
 from asr_core.settings import Settings
@@ -75,9 +76,10 @@ class Workers:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, on_worker)
 
-    def recognize(self, chunks: Sequence[Chunk]) -> list[Hypothesis]:
+    def recognize(self, chunks: Sequence[Chunk], glossaries: Sequence[Glossary | None]) -> list[Hypothesis]:
         """Called on a worker."""
-        return self.recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks])
+        waveforms = [torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks]
+        return self.recognizer.recognize(waveforms, glossaries)
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not; a download ends at its next piece."""

@@ -155,7 +155,7 @@ class Dispatcher:
                 for job, _ in batch:
                     stages.enter_context(job.stages.running("model"))
                 chunks = [chunk for _, chunk in batch]
-                work = partial(self._workers.recognize, chunks)
+                work = partial(self._workers.recognize, chunks, [job.glossary for job, _ in batch])
                 hypotheses = await self._workers.run(work, self._threads_for(chunks))
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:

@@ -17,12 +17,14 @@ from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
 from asr_core.engine.dispatcher import Dispatcher, Tally
 from asr_core.engine.feeding import feed
+from asr_core.engine.hints import Glossaries
 from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.settings import Settings
 from asr_core.types import JobOptions
+from asr_core.wordlist import read_wordlist
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,8 @@ class Engine:
         # Elsewhere than in our network on the CPU, a batch is faster than its chunks, and one worker keeps all busy.
         self._workers = Workers(load or loader(settings), n_threads if native else 1, n_threads, retry)
         self._dispatcher = Dispatcher(self._workers, 1 if native else settings.batch_size)
+        always = read_wordlist(settings.keywords_file) if settings.keywords_file else ()
+        self._glossaries = Glossaries(self._workers, always)
         self._loaded = False
         self._runner: asyncio.Task[None] | None = None
 
@@ -125,14 +129,19 @@ class Engine:
         options = options or JobOptions(self._settings.vad)
         job = Job(self._stages(), backlog=BACKLOG + self._workers.n - 1, keep_tokens=options.keep_tokens)
         analyse = self._dispatcher.analyser(job, Segmenter(self._workers.vad, self._policy, options.vad))
-        feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
+        feeder: asyncio.Task[None] | None = None
         try:
             with self._dispatcher.serving(job):
+                listening = await self._glossaries.find(options.hints)
+                job.glossary = listening.glossary
+                job.warnings.extend(listening.warnings)
+                feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
                 await job.started
                 yield job
         finally:
-            feeder.cancel()
-            await asyncio.wait([feeder])
+            if feeder:
+                feeder.cancel()
+                await asyncio.wait([feeder])
 
     def _decoding(self, path: Path, options: JobOptions) -> AbstractAsyncContextManager[Recording]:
         max_seconds, ffmpeg = self._settings.max_audio_seconds, self._settings.ffmpeg

@@ -41,10 +41,15 @@ class CtcHead:
 def ctc_greedy(log_probs: Tensor, labels: Sequence[str]) -> tuple[Token, ...]:
     """Best path through [T, V], blank last: each label once, on the first of the frames that it wins in a row."""
     best, winners = log_probs.max(dim=1)
-    changed = torch.ones_like(winners, dtype=torch.bool)
-    changed[1:] = winners[1:] != winners[:-1]
-    frames = ((winners != len(labels)) & changed).nonzero()[:, 0]
-    emitted = zip(winners[frames].tolist(), frames.tolist(), best[frames].tolist(), strict=True)
+    return collapsed(winners, best, labels)
+
+
+def collapsed(path: Tensor, log_probs: Tensor, labels: Sequence[str]) -> tuple[Token, ...]:
+    """The tokens of a path, a label a frame [T], each on the first of the frames that it has in a row."""
+    changed = torch.ones_like(path, dtype=torch.bool)
+    changed[1:] = path[1:] != path[:-1]
+    frames = ((path != len(labels)) & changed).nonzero()[:, 0]
+    emitted = zip(path[frames].tolist(), frames.tolist(), log_probs[frames].tolist(), strict=True)
     return tuple(Token(labels[label], frame, log_prob) for label, frame, log_prob in emitted)
 
 

@@ -1,0 +1,62 @@
+"""From what a request says of its recording to what the model listens for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from asr_core.engine.compute import Workers
+from asr_core.model.glossary import Glossary
+from asr_core.text.keywords import prompted, spellings
+from asr_core.types import Hints, Keyword
+
+N_KEPT = 8
+"""Glossaries of the latest requests: many are the server's own, or one client's list."""
+
+MOST_TOLD = 5
+"""Keywords that a warning names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a job listens for, and what its client is to know of that."""
+
+    glossary: Glossary | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Glossaries:
+    """Makes glossaries on the workers, and keeps the latest. `always` is listened for in every recording."""
+
+    def __init__(self, workers: Workers, always: Sequence[Keyword]) -> None:
+        self._workers = workers
+        self._always = tuple(always)
+        self._make = lru_cache(N_KEPT)(self._uncached)
+
+    async def find(self, hints: Hints) -> Listening:
+        """What to listen for; nothing, at no cost, where nobody has said anything."""
+        if not (hints.keywords or hints.prompt or self._always):
+            return Listening()
+        return await self._workers.run(partial(self._make, hints))
+
+    def _uncached(self, hints: Hints) -> Listening:
+        asked = {keyword.text.casefold(): keyword for keyword in reversed((*hints.keywords, *self._always))}
+        named = [keyword for keyword in prompted(hints.prompt) if keyword.text.casefold() not in asked]
+        keywords = [*asked.values(), *named]
+        ways = {keyword.text: spellings(keyword) for keyword in keywords}
+        glossary = self._workers.recognizer.glossary([*ways.values()], hints.spelling)
+        own = {keyword.text for keyword in hints.keywords}
+        unspelled = [text for text in own if not ways[text] or glossary.misses(ways[text])]
+        return Listening(glossary if glossary else None, tuple(_warnings(hints, unspelled, named)))
+
+
+def _warnings(hints: Hints, unspelled: Sequence[str], named: Sequence[Keyword]) -> list[str]:
+    said = []
+    if unspelled:
+        more = f" and {len(unspelled) - MOST_TOLD} more" if len(unspelled) > MOST_TOLD else ""
+        shown = ", ".join(sorted(unspelled)[:MOST_TOLD])
+        said.append(f"`keywords`: the model has no letters for {shown}{more}, which had no effect.")
+    if hints.prompt and not named:
+        said.append("`prompt` had no effect: it has no names or unknown words that `keywords` has not.")
+    return said

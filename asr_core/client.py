@@ -90,7 +90,8 @@ class Client:
     def stream(self, recording: Path, **hints: Any) -> Iterator[dict[str, Any]]:
         """The transcript as it is recognised: events `{"type": "segment", …}`, the last one `{"type": "done", …}`.
 
-        hints: as for `transcribe`. A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
+        A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
+        hints: as for `transcribe`.
         """
         with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording, **hints)) as pieces:
             for event in json_lines(pieces):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from math import exp
@@ -14,7 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
 from asr_core.errors import Busy, Unauthorized
-from asr_core.types import Segment, Transcript, Word
+from asr_core.types import Hints, Segment, Transcript, Word
 
 PARALLEL = 4
 """Recordings sent at once: the server computes chunks of several together, and others want to be served too."""
@@ -31,8 +32,9 @@ class RemoteTranscriber:
 
     parallel = PARALLEL
 
-    def __init__(self, client: httpx.AsyncClient, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, hints: Hints, patience_s: float) -> None:
         self._client = client
+        self._fields = _fields(hints)
         self._patience_s = patience_s
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
@@ -70,7 +72,9 @@ class RemoteTranscriber:
         try:
             with path.open("rb") as file:
                 # A name of ours: not every name that a file can have can be sent.
-                request = self._client.stream("POST", "/transcribe_stream", files={"file": ("recording", file)})
+                request = self._client.stream(
+                    "POST", "/transcribe_stream", data=self._fields, files={"file": ("recording", file)}
+                )
                 async with request as response:
                     if not response.is_success:
                         raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
@@ -81,9 +85,17 @@ class RemoteTranscriber:
             raise Unreachable(f"{self._client.base_url} cannot be reached: {_reason(error)}.") from error
 
 
+def _fields(hints: Hints) -> dict[str, str]:
+    """A form's fields; those of a request without hints are none, which servers of any age take."""
+    if not hints.keywords:
+        return {}
+    words = [keyword.text for keyword in hints.keywords]
+    return {"keywords": json.dumps(words, ensure_ascii=False), "keywords_spelling": hints.spelling}
+
+
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, hints: Hints, say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
     """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
 
@@ -97,7 +109,7 @@ async def remote_transcriber(
         raise NoServer(f"{url} is no address of a server: {error}.") from error
     async with client:
         say(f"{await _model(client)} at {address}")
-        yield RemoteTranscriber(client, patience_s)
+        yield RemoteTranscriber(client, hints, patience_s)
 
 
 def _address(url: str) -> str:

@@ -118,6 +118,9 @@ def _lexeme(word: str) -> Iterator[str]:
 def _in_agreement(words: list[str]) -> Iterator[str]:
     """A name of several words in each case: what is in the nominative follows, what depends on it stays."""
     readings = [_reading(word) if _inflects(word) else None for word in words]
+    named_after = words[0].islower() and readings[0] is not None and readings[0].tag.POS == "NOUN"
+    if named_after:  # улица Ленина
+        readings[1:] = [None] * (len(words) - 1)
     for case in _CASES:
         forms = []
         for word, reading in zip(words, readings, strict=True):

@@ -175,24 +175,51 @@ class GigaamAsr:
         self._own_scratch.close()
 
     @bentoml.api
-    async def transcribe(self, file: Path, audio_track: int | None = None) -> dict[str, Any]:
+    async def transcribe(
+        self,
+        file: Path,
+        audio_track: int | None = None,
+        keywords: tuple[str, ...] = (),
+        prompt: str = "",
+        keywords_spelling: str = "original",
+    ) -> dict[str, Any]:
         """The transcript of a recording, with segments and words."""
-        return await native.transcribe(self._backend, file, self._chosen(audio_track))
+        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
+        return await native.transcribe(self._backend, file, chosen)
 
     @bentoml.api
-    async def transcribe_stream(self, file: Path, audio_track: int | None = None) -> AsyncGenerator[str, None]:
+    async def transcribe_stream(
+        self,
+        file: Path,
+        audio_track: int | None = None,
+        keywords: tuple[str, ...] = (),
+        prompt: str = "",
+        keywords_spelling: str = "original",
+    ) -> AsyncGenerator[str, None]:
         """The transcript of a recording as JSON lines: segments as they are recognised, then the whole text."""
-        async with aclosing(native.transcribe_stream(self._backend, file, self._chosen(audio_track))) as lines:
+        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
+        async with aclosing(native.transcribe_stream(self._backend, file, chosen)) as lines:
             async for line in lines:
                 yield line
 
     @bentoml.task
-    async def transcribe_task(self, file: Path, audio_track: int | None = None) -> dict[str, Any]:
+    async def transcribe_task(
+        self,
+        file: Path,
+        audio_track: int | None = None,
+        keywords: tuple[str, ...] = (),
+        prompt: str = "",
+        keywords_spelling: str = "original",
+    ) -> dict[str, Any]:
         """The same as `transcribe`; `submit` returns at once, and the transcript is fetched later."""
-        return await native.transcribe(self._backend, file, self._chosen(audio_track))
+        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
+        return await native.transcribe(self._backend, file, chosen)
 
-    def _chosen(self, audio_track: int | None) -> JobOptions:
-        return JobOptions(self._backend.settings.vad, audio_track=audio_track)
+    def _chosen(
+        self, audio_track: int | None, keywords: tuple[str, ...], prompt: str, keywords_spelling: str
+    ) -> JobOptions:
+        options = {"keywords": keywords, "prompt": prompt, "keywords_spelling": keywords_spelling}
+        return native.chosen(self._backend.settings, audio_track=audio_track, **options)
 
 
 GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,16 +55,23 @@ class Client:
         """Close the connection."""
         self._bento.close()
 
-    def transcribe(self, recording: Path, audio_track: int | None = None) -> dict[str, Any]:
-        """The transcript in OpenAI's `verbose_json`, with segments and words."""
+    def transcribe(self, recording: Path, **options: Any) -> dict[str, Any]:
+        """The transcript in OpenAI's `verbose_json`, with segments and words.
+
+        options: `audio_track`, counted from 0; `keywords` to listen for, a list; or a `prompt` that has some;
+            `keywords_spelling`, original or model.
+        """
         with _our_errors(self._url):
-            answer: dict[str, Any] = self._bento.call("transcribe", file=recording, audio_track=audio_track)
+            answer: dict[str, Any] = self._bento.call("transcribe", file=recording, **options)
             return answer
 
-    def submit(self, recording: Path, audio_track: int | None = None) -> str:
-        """Have the recording transcribed without waiting for it; returns the task's id, good for any client."""
+    def submit(self, recording: Path, **options: Any) -> str:
+        """Have the recording transcribed without waiting for it; returns the task's id, good for any client.
+
+        options: as for `transcribe`.
+        """
         with _our_errors(self._url):
-            return str(self._bento.transcribe_task.submit(file=recording, audio_track=audio_track).id)
+            return str(self._bento.transcribe_task.submit(file=recording, **options).id)
 
     def status(self, task_id: str) -> str:
         """`in_progress`, `completed`, `failed` or `canceled`. NotFound once its result is no longer kept."""
@@ -83,13 +89,16 @@ class Client:
         with _our_errors(self._url):
             self._bento.transcribe_task.cancel(task_id)
 
-    def stream(self, recording: Path, audio_track: int | None = None) -> Iterator[dict[str, Any]]:
+    def stream(self, recording: Path, **options: Any) -> Iterator[dict[str, Any]]:
         """The transcript as it is recognised: events `{"type": "segment", …}`, the last one `{"type": "done", …}`.
 
         A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
+        options: as for `transcribe`.
         """
-        call = partial(self._bento.call, "transcribe_stream", file=recording, audio_track=audio_track)
-        with _our_errors(self._url), closing(call()) as pieces:
+        with (
+            _our_errors(self._url),
+            closing(self._bento.call("transcribe_stream", file=recording, **options)) as pieces,
+        ):
             for event in json_lines(pieces):
                 if event["type"] == "error":
                     raise told(event["error"])

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions, is_path, name_of
+from asr_core.wordlist import read_wordlist
 
 OPENAI_MODELS = frozenset(
     {
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     tmpdir: Path | None = Field(None, description="where uploads and tasks' results lie; empty: the system's folder")
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
     batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")
+
+    keywords_file: Path | None = Field(None, description="names and terms to listen for, one a line; empty: none")
 
     api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty: none needed")
     max_queue: int = Field(8, ge=1, description="jobs admitted at once, running or waiting")
@@ -110,7 +113,7 @@ class Settings(BaseSettings):
             raise ValueError("takes an address without a password: put that into ~/.netrc")
         return value.rstrip("/")
 
-    @field_validator("tmpdir", mode="before")
+    @field_validator("tmpdir", "keywords_file", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None
@@ -121,6 +124,13 @@ class Settings(BaseSettings):
         """Python itself would go to /tmp instead, without a word."""
         if value and not (value.is_dir() and os.access(value, os.W_OK | os.X_OK)):
             raise ValueError("takes a folder that is there and that this user may write to")
+        return value
+
+    @field_validator("keywords_file")
+    @classmethod
+    def _is_a_wordlist(cls, value: Path | None) -> Path | None:
+        if value:
+            read_wordlist(value)
         return value
 
     @field_validator("log_level", mode="before")

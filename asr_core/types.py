@@ -95,6 +95,40 @@ class VadOptions:
     speech_pad_ms: int = 30
 
 
+KeywordsSpelling = Literal["original", "model"]
+"""How keywords are written in a transcript: as they were given, or as the model writes words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A name or term that may be spoken, as people write it; `weight` is how many times the usual bonus it gets."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One way to hear a keyword or a form of it, and what the transcript has in its place."""
+
+    heard: str
+    """Small Russian letters, е for ё, single spaces between words."""
+    written: str
+    n_letters: int
+    """Of the keyword, or of this form where that is shorter: endings are not worth more for being long."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a recording may be about."""
+
+    keywords: tuple[Keyword, ...] = ()
+    prompt: str = ""
+    """Prose; the names and unknown words in it count."""
+    spelling: KeywordsSpelling = "original"
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """What one transcription may choose for itself."""
@@ -106,6 +140,7 @@ class JobOptions:
     """The name of the loaded model that is to hear it; any other means the default."""
     audio_track: int | None = None
     """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
+    hints: Hints = Hints()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ SOURCES = [*PACKAGE.rglob("*.py"), ROOT / "service.py"]
 
 FLOORS = [
     {"types", "errors"},
+    {"wordlist"},
     {"settings", "logs", "runtime", "storage", "address", "answers", "process_memory"},
     {"configuration", "audio", "model", "text"},
     {"engine"},
@@ -35,6 +36,8 @@ PURE = [
     "asr_core.text.encoding",
     "asr_core.text.formats",
     "asr_core.text.languages",
+    "asr_core.text.keywords",
+    "asr_core.text.sounds",
     "asr_core.text.words",
     "asr_core.text.writer",
 ]

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
@@ -28,11 +28,13 @@ from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
 from asr_core.text.encoding import to_json
 from asr_core.text.formats import RenderOptions, render, told
 from asr_core.text.languages import NAMES, main_language, shares, understood
-from asr_core.types import MULTILINGUAL, RUSSIAN, SAMPLE_RATE, JobOptions, Transcript
+from asr_core.types import MULTILINGUAL, RUSSIAN, SAMPLE_RATE, Hints, JobOptions, Transcript
 
 FILE_FIELD = "audio_file"
 ENOUGH_WORDS = 50
 """Words by whose letters a recording's language is told; the rest of it is not heard for that."""
+
+MAX_PROMPT_CHARS = 16_384
 
 TO_THE_END = 2**32 - 1
 """As a size in a wav's header: it goes on for as long as there is data."""
@@ -58,6 +60,8 @@ class Query(BaseModel):
     word_timestamps: bool = False
     max_line_width: LineWidth = LINE_WIDTH
     max_line_count: LineCount = LINE_COUNT
+    initial_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
+    """The names and unknown words in it are listened for."""
     audio_track: AudioTrack = None
     """Ours: which of several sound tracks to hear."""
 
@@ -91,7 +95,9 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     query = parse_query(parameters, status.languages if status.loaded else MULTILINGUAL)
 
     async def work(upload: Upload, send: Send) -> Response:
-        async with backend.job(upload.path, JobOptions(backend.settings.vad, audio_track=query.audio_track)) as job:
+        hints = Hints(prompt=query.initial_prompt)
+        options = JobOptions(backend.settings.vad, audio_track=query.audio_track, hints=hints)
+        async with backend.job(upload.path, options) as job:
             transcript = await job.transcript()
         return await backend.render(job, partial(_rendered, transcript, query))
 

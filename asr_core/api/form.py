@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import from_json
 
 from asr_core.api.multipart import Keep
@@ -16,7 +26,8 @@ from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
 from asr_core.text.languages import NAMES, understood
-from asr_core.types import RUSSIAN, JobOptions, ResponseFormat, VadOptions
+from asr_core.types import RUSSIAN, Hints, JobOptions, Keyword, KeywordsSpelling, ResponseFormat, VadOptions
+from asr_core.wordlist import checked
 
 _BRACKETS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<key>[^\[\]]*)\])?")
 _NOT_GIVEN = frozenset({"", "null", "none", "undefined"})
@@ -36,6 +47,14 @@ Granularity = Annotated[Literal["word", "segment"], Lower]
 LineWidth = Annotated[int, Field(ge=MIN_LINE_WIDTH, le=1000)]
 AudioTrack = Annotated[int, Field(ge=0)] | None
 LineCount = Annotated[int, Field(ge=1, le=10)]
+
+
+def _checked(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(keyword.text for keyword in checked(map(Keyword, words)))
+
+
+Words = Annotated[tuple[str, ...], AfterValidator(_checked)]
+"""Keywords, each once and no more than can be listened for."""
 
 
 class ServerVad(BaseModel):
@@ -58,19 +77,31 @@ class ServerVad(BaseModel):
         )
 
 
-class TranscriptionForm(BaseModel):
-    """What a request chose.
-
-    Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords`, `temperature` and
-    `known_speaker_names` are accepted and change nothing: a model of several languages finds out by itself which it
-    hears, there is no prompting and no diarization here, and decoding is greedy. Whoever reads `verbose_json` is told
-    so. Fields that nobody knows are dropped.
-
-    `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
-    whisperX have for them.
-    """
+class HintsForm(BaseModel):
+    """What a recording may be about: names and terms to listen for, or prose that has some."""
 
     model_config = ConfigDict(frozen=True)
+
+    prompt: str = ""
+    keywords: Words = ()
+    keywords_spelling: Annotated[KeywordsSpelling, Lower] = "original"
+
+    @property
+    def hints(self) -> Hints:
+        return Hints(tuple(map(Keyword, self.keywords)), self.prompt, self.keywords_spelling)
+
+
+class TranscriptionForm(HintsForm):
+    """What a request chose.
+
+    Clients send many fields to every server. `language`, `languages`, `temperature` and `known_speaker_names` are
+    accepted and change nothing: a model of several languages finds out by itself which it hears, there is no
+    diarization here, and nothing is drawn by chance. Whoever reads `verbose_json` is told so. Fields that nobody knows
+    are dropped.
+
+    `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
+    whisperX have for them. Nor is `keywords_spelling`.
+    """
 
     model: str
     response_format: Annotated[ResponseFormat, Lower]
@@ -83,8 +114,6 @@ class TranscriptionForm(BaseModel):
     max_line_count: LineCount = LINE_COUNT
     language: str = ""
     languages: tuple[str, ...] = ()
-    prompt: str = ""
-    keywords: tuple[str, ...] = ()
     known_speaker_names: tuple[str, ...] = ()
     audio_track: AudioTrack = None
     _known: tuple[str, ...] = PrivateAttr(RUSSIAN)
@@ -130,10 +159,6 @@ class TranscriptionForm(BaseModel):
             if foreign := [language for language in languages if language and not understood(language, self._known)]:
                 only = ", ".join(NAMES[code].capitalize() for code in self._known)
                 yield f"`{name}`: the model knows {only} only; {', '.join(foreign)[:_MAX_TOLD]!r} had no effect."
-        if self.prompt:
-            yield "`prompt` had no effect: the model takes none."
-        if self.keywords:
-            yield "`keywords` had no effect: the model takes none."
         if self.temperature:
             yield "`temperature` had no effect: decoding is greedy."
         if self.known_speaker_names:
@@ -145,20 +170,23 @@ class TranscriptionForm(BaseModel):
             self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
             keep_tokens="logprobs" in self.include,
             audio_track=self.audio_track,
+            hints=self.hints,
             model=self.model,
         )
 
 
 _LISTS = frozenset({"timestamp_granularities", "include", "languages", "keywords", "known_speaker_names"})
-_HAD_OR_NOT = frozenset({"prompt", "keywords", "known_speaker_names"})
-"""Fields of which nothing matters but whether they have a value."""
+_BEGINNINGS = frozenset({"prompt", "known_speaker_names"})
+"""Fields that may be longer than what is kept of them."""
 
 
 def wanted(field_name: str) -> Keep:
     """How much of a form's field, named with or without brackets, means anything to this server."""
     name = _split(field_name)[0]
-    if name in _HAD_OR_NOT:
+    if name in _BEGINNINGS:
         return Keep.BEGINNING
+    if name == "keywords":
+        return Keep.LIST
     return Keep.WHOLE if name in TranscriptionForm.model_fields else Keep.NOTHING
 
 
@@ -178,7 +206,19 @@ def parse_form(
     Lists may be bracketed (`include[]`), bare, repeated, comma-separated, JSON or all of it; an object is bracketed
     (`chunking_strategy[type]`) or JSON. Of a scalar given twice the last counts. An empty value, or `null`, is none.
     """
-    values: dict[str, Any] = {"response_format": settings.default_response_format}
+    values = {"response_format": settings.default_response_format, **_values(fields)}
+    try:
+        form = TranscriptionForm.model_validate({"model": settings.model_name, **values})
+    except ValidationError as exc:
+        raise bad_request(exc) from exc
+    if "model" in values and not settings.accepts_model(form.model):
+        raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
+    form._known = languages(form.model)
+    return form
+
+
+def _values(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for field_name, text in fields:
         name, key = _split(field_name)
         value = given(text)
@@ -192,14 +232,15 @@ def parse_form(
             values[name] = (earlier if isinstance(earlier, dict) else {}) | {key: value}
         else:
             values[name] = value
-    try:
-        form = TranscriptionForm.model_validate({"model": settings.model_name, **values})
-    except ValidationError as exc:
-        raise bad_request(exc) from exc
-    if "model" in values and not settings.accepts_model(form.model):
-        raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
-    form._known = languages(form.model)
-    return form
+    return values
+
+
+def unquoted(text: str) -> str:
+    """`"text"` → text: BentoML's client makes JSON of every value, of texts too."""
+    with suppress(ValueError):
+        if text.startswith('"') and isinstance(value := from_json(text), str):
+            return value
+    return text
 
 
 def _items(text: str) -> list[Any]:

@@ -15,14 +15,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import AudioTrack, parse_form
+from asr_core.api.form import AudioTrack, HintsForm, bad_request, parse_form, unquoted
+from asr_core.api.form import wanted as wanted_of_form
 from asr_core.api.multipart import Keep
 from asr_core.api.problems import answer_to
 from asr_core.api.stream import PING_S, LiveStream
@@ -36,7 +37,7 @@ _NDJSON = "application/x-ndjson"
 _BLANK = "\n"
 
 
-class NativeForm(BaseModel):
+class NativeForm(HintsForm):
     """What a call may choose besides the recording: a part of what OpenAI's form may."""
 
     audio_track: AudioTrack = None
@@ -44,12 +45,23 @@ class NativeForm(BaseModel):
 
 def wanted(field_name: str) -> Keep:
     """How much of a form's field means anything to these routes."""
-    return Keep.WHOLE if field_name in NativeForm.model_fields else Keep.NOTHING
+    name = field_name.partition("[")[0]
+    return wanted_of_form(field_name) if name in NativeForm.model_fields else Keep.NOTHING
 
 
 def job_options(upload: Upload, settings: Settings) -> JobOptions:
     """What the call chose. Raises BadRequest."""
-    return parse_form(upload.fields, settings).job_options(settings.vad)
+    fields = [(name, unquoted(text)) for name, text in upload.fields]
+    return parse_form(fields, settings).job_options(settings.vad)
+
+
+def chosen(settings: Settings, **values: Any) -> JobOptions:
+    """The same of a call that BentoML has read. Raises BadRequest."""
+    try:
+        form = NativeForm.model_validate(values)
+    except ValidationError as exc:
+        raise bad_request(exc) from exc
+    return JobOptions(settings.vad, audio_track=form.audio_track, hints=form.hints)
 
 
 async def transcribe(backend: Backend, path: Path, options: JobOptions) -> dict[str, Any]:

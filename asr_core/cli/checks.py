@@ -21,6 +21,7 @@ from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.cli import sample
 from asr_core.cli.local import local_transcriber
 from asr_core.cli.speed import layer_speeds
+from asr_core.cli.wish import Wish
 from asr_core.errors import AsrError, ConfigurationError, FfmpegMissing
 from asr_core.model.cpu import available_cores
 from asr_core.model.linear import has_onednn
@@ -195,7 +196,7 @@ def recognition(settings: Settings) -> Iterator[Finding]:
 
 
 async def _recognize(settings: Settings) -> Transcript:
-    async with local_transcriber(settings, None, say=lambda _: None) as transcriber:
+    async with local_transcriber(settings, Wish(), say=lambda _: None) as transcriber:
         return await transcriber.transcribe(sample.RECORDING, heard=lambda _: None)
 
 

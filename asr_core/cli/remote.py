@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from math import exp
@@ -13,6 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
+from asr_core.cli.wish import Wish
 from asr_core.errors import Busy, Unauthorized
 from asr_core.types import RUSSIAN, Segment, Transcript, Word
 
@@ -32,11 +34,11 @@ TIMEOUT = httpx.Timeout(86_400.0, connect=10.0)
 class RemoteTranscriber:
     """The server that `client` is for."""
 
-    def __init__(self, client: httpx.AsyncClient, audio_track: int | None, max_queue: int, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, wish: Wish, max_queue: int, patience_s: float) -> None:
         self.parallel = max(1, max_queue // SHARE)
         self._client = client
+        self._fields = _fields(wish)
         self._patience_s = patience_s
-        self._fields = {} if audio_track is None else {"audio_track": str(audio_track)}
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         """Raises NoServer if the server is, Unreachable if it is there and only this recording does not get through."""
@@ -84,13 +86,22 @@ class RemoteTranscriber:
             raise Unreachable(f"{self._client.base_url} cannot be reached: {_reason(error)}.") from error
 
 
+def _fields(wish: Wish) -> dict[str, str]:
+    """A form's fields; those of a request without a wish are none, which servers of any age take."""
+    fields = {} if wish.audio_track is None else {"audio_track": str(wish.audio_track)}
+    if wish.hints.keywords:
+        words = [keyword.text for keyword in wish.hints.keywords]
+        fields |= {"keywords": json.dumps(words, ensure_ascii=False), "keywords_spelling": wish.hints.spelling}
+    return fields
+
+
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, audio_track: int | None, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, wish: Wish, say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
     """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
 
-    `audio_track` is the sound track to hear of each recording; None leaves the choice.
+    `wish` goes with each recording.
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
     address = _address(url)
@@ -102,7 +113,7 @@ async def remote_transcriber(
     async with client:
         health = await _health(client)
         say(f"{health['model']} at {address}")
-        yield RemoteTranscriber(client, audio_track, health.get("max_queue", USUAL_QUEUE), patience_s)
+        yield RemoteTranscriber(client, wish, health.get("max_queue", USUAL_QUEUE), patience_s)
 
 
 def _sendable_name(path: Path) -> str:

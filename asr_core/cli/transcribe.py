@@ -22,10 +22,12 @@ from asr_core.cli.output import FileSink, Sink, StdoutSink
 from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
 from asr_core.cli.session import OpenTranscriber, Stopped, run_session
+from asr_core.cli.wish import Wish
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import FORMATS, RenderOptions
-from asr_core.types import PrecisionSetting
+from asr_core.types import Hints, Keyword, KeywordsSpelling, PrecisionSetting
+from asr_core.wordlist import checked, read_wordlist
 
 STREAM = Path("-")
 RESULT, WHERE = "Result", "Where it is computed"
@@ -100,6 +102,22 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
             rich_help_panel=RESULT,
         ),
     ] = None,
+    keywords: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Names and terms to listen for, comma-separated; several times for more.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    keywords_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The same from a file, one a line.", rich_help_panel=RESULT),
+    ] = None,
+    keywords_spelling: Annotated[
+        KeywordsSpelling,
+        typer.Option(help="How they are written: as given, or as the model writes words.", rich_help_panel=RESULT),
+    ] = "original",
     model: Annotated[
         str | None,
         typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
@@ -159,10 +177,11 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
     if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
         raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
+    hints = _hints(keywords or [], keywords_file, keywords_spelling)
     settings = configured(model=model, precision=precision)
     options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
     output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
-    computing = _computing(settings, server, api_key, ray, audio_track)
+    computing = _computing(settings, server, api_key, ray, Wish(audio_track, hints))
     try:
         if STREAM in inputs:
             with _standard_input(settings.tmpdir) as item:
@@ -175,25 +194,34 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     raise typer.Exit(code)
 
 
+def _hints(keywords: Sequence[str], file: Path | None, spelling: KeywordsSpelling) -> Hints:
+    words = [word.strip() for listed in keywords for word in listed.split(",")]
+    try:
+        listed = read_wordlist(file) if file else ()
+        return Hints(checked([*(Keyword(word) for word in words if word), *listed]), spelling=spelling)
+    except ValueError as error:
+        raise typer.BadParameter(f"{f'--keywords-file {file}' if file else '--keywords'}: {error}.") from error
+
+
 def _computing(
-    settings: Settings, server: str | None, api_key: str | None, ray: str | None, audio_track: int | None
+    settings: Settings, server: str | None, api_key: str | None, ray: str | None, wish: Wish
 ) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds."""
     if server is not None:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
-        return partial(remote_transcriber, server, configured_key if api_key is None else api_key, audio_track)
+        return partial(remote_transcriber, server, configured_key if api_key is None else api_key, wish)
     require_checkpoint(settings)
     if ray:
         if not find_spec("ray"):
             raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")
         from asr_core.cli.cluster import cluster_transcriber  # noqa: PLC0415
 
-        return partial(cluster_transcriber, ray, settings, audio_track)
+        return partial(cluster_transcriber, ray, settings, wish)
     from asr_core.cli.local import local_transcriber  # noqa: PLC0415
 
-    return partial(local_transcriber, settings, audio_track)
+    return partial(local_transcriber, settings, wish)
 
 
 def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from tenacity.wait import wait_base
 from asr_core.audio.vad import SileroNetwork
 from asr_core.errors import AsrError, ServerStopping
 from asr_core.model.download import Progress
+from asr_core.model.glossary import Glossary
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.model.threads import using_threads
 from asr_core.settings import Settings
@@ -33,6 +35,15 @@ class Load(Protocol):
     """Loads the model; while it downloads, it calls `progress`, which may raise to stop it."""
 
     def __call__(self, progress: Progress) -> Recognizer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a worker takes in hand: a chunk, the model that is to hear it, and what to listen for."""
+
+    model: str
+    chunk: Chunk
+    glossary: Glossary | None = None
 
 
 class Workers:
@@ -76,14 +87,15 @@ class Workers:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, on_worker)
 
-    def recognize(self, chunks: Sequence[tuple[str, Chunk]]) -> list[Hypothesis]:
-        """What each model hears in its chunks; called on a worker."""
+    def recognize(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        """What each piece's model hears in it; called on a worker."""
         heard: dict[int, Hypothesis] = {}
-        for name in {name for name, _ in chunks}:
-            mine = [index for index, (model, _) in enumerate(chunks) if model == name]
-            waveforms = [torch.from_numpy(chunks[index][1].pcm) / INT16_SCALE for index in mine]
-            heard |= zip(mine, self.recognizers[name].recognize(waveforms), strict=True)
-        return [heard[index] for index in range(len(chunks))]
+        for name in {piece.model for piece in pieces}:
+            mine = [index for index, piece in enumerate(pieces) if piece.model == name]
+            waveforms = [torch.from_numpy(pieces[index].chunk.pcm) / INT16_SCALE for index in mine]
+            glossaries = [pieces[index].glossary for index in mine]
+            heard |= zip(mine, self.recognizers[name].recognize(waveforms, glossaries), strict=True)
+        return [heard[index] for index in range(len(pieces))]
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not; a download ends at its next piece."""

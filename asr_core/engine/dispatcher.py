@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from asr_core.audio.segmenter import Segmenter
-from asr_core.engine.compute import Workers
+from asr_core.engine.compute import Piece, Workers
 from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
@@ -155,7 +155,8 @@ class Dispatcher:
                 for job, _ in batch:
                     stages.enter_context(job.stages.running("model"))
                 chunks = [chunk for _, chunk in batch]
-                work = partial(self._workers.recognize, [(job.model, chunk) for job, chunk in batch])
+                pieces = [Piece(job.model, chunk, job.glossary) for job, chunk in batch]
+                work = partial(self._workers.recognize, pieces)
                 hypotheses = await self._workers.run(work, self._threads_for(chunks))
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:

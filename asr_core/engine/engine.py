@@ -17,6 +17,7 @@ from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
 from asr_core.engine.dispatcher import Dispatcher, Tally
 from asr_core.engine.feeding import feed
+from asr_core.engine.hints import Glossaries
 from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
@@ -24,6 +25,7 @@ from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.process_memory import resident_mib
 from asr_core.settings import Settings
 from asr_core.types import RUSSIAN, JobOptions
+from asr_core.wordlist import read_wordlist
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ class Engine:
         # Elsewhere than in our network on the CPU, a batch is faster than its chunks, and one worker keeps all busy.
         self._workers = Workers(loads, n_threads if native else 1, n_threads, retry)
         self._dispatcher = Dispatcher(self._workers, 1 if native else settings.batch_size)
+        always = read_wordlist(settings.keywords_file) if settings.keywords_file else ()
+        self._glossaries = Glossaries(self._workers, always)
         self._loaded = False
         self._runner: asyncio.Task[None] | None = None
 
@@ -143,14 +147,19 @@ class Engine:
         job.model = self._settings.called(options.model)
         job.known_languages = self.languages(options.model)
         analyse = self._dispatcher.analyser(job, Segmenter(self._workers.vad, self._policy, options.vad))
-        feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
+        feeder: asyncio.Task[None] | None = None
         try:
             with self._dispatcher.serving(job):
+                listening = await self._glossaries.find(job.model, options.hints)
+                job.glossary = listening.glossary
+                job.warnings.extend(listening.warnings)
+                feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
                 await job.started
                 yield job
         finally:
-            feeder.cancel()
-            await asyncio.wait([feeder])
+            if feeder:
+                feeder.cancel()
+                await asyncio.wait([feeder])
 
     def _decoding(self, path: Path, options: JobOptions) -> AbstractAsyncContextManager[Recording]:
         max_seconds, ffmpeg = self._settings.max_audio_seconds, self._settings.ffmpeg

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from asr_core.engine.stages import Stages
+from asr_core.model.glossary import Glossary
 from asr_core.text.writer import Writer
 from asr_core.types import RUSSIAN, SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
@@ -26,6 +27,8 @@ class Job:
         """Decoded so far."""
         self.writer = Writer()
         """Makes segments of what is heard, chunk by chunk."""
+        self.glossary: Glossary | None = None
+        """What the model is to listen for; set before there is a chunk."""
         self.heard_s = 0.0
         """Where in the recording the last chunk ended that was recognised, seconds."""
         self.warnings: list[str] = []

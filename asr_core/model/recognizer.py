@@ -18,13 +18,15 @@ from asr_core.model.conformer import Conformer
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.download import Progress
 from asr_core.model.features import LogMel
+from asr_core.model.glossary import Glossary, glossary
 from asr_core.model.heads import CtcHead, RnntHead
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.threads import two_are_exact, using_threads
-from asr_core.model.tokenizer import languages_of, vocabulary
+from asr_core.model.tokenizer import languages_of, speller, vocabulary
+from asr_core.model.trie import Alphabet
 from asr_core.model.weights import BASE_URL, WeightsStore, resolve
-from asr_core.types import SAMPLE_RATE, Hypothesis
+from asr_core.types import SAMPLE_RATE, Hypothesis, KeywordsSpelling, Spelling, Token
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Recognizer(Protocol):
     """Why it computes in that precision, in a few words."""
     languages: tuple[str, ...]
     """Codes of the languages that it knows."""
+    hears_keywords: bool
+    """Whether `recognize` does anything with a glossary."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -45,8 +49,13 @@ class Recognizer(Protocol):
     def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """→ log-probabilities, float32 [T_i, V], blank last. Raises ModelError for a model that is not CTC."""
 
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
-        """→ the most probable label at every step."""
+    def recognize(
+        self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
+    ) -> list[Hypothesis]:
+        """→ the most probable label at every step; where a waveform has a glossary, its keywords are worth a bonus."""
+
+    def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        """Keywords, each in all the ways to say it, for `recognize`."""
 
     def two_threads_are_exact(self) -> bool:
         """Whether two threads inside torch give the same results, bit for bit, as one does on this machine."""
@@ -63,9 +72,12 @@ class NativeRecognizer:
         self.device: str = target.device.type
         self.precision: str = target.precision
         self.precision_reason = precision_reason
+        self.hears_keywords = True
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self.languages = languages_of(labels)
+        self._alphabet = Alphabet(labels)
+        self._speller = speller(config.decoding.vocabulary, parts.tokenizer)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)
         self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target)
         width, head = config.encoder.d_model, tensors.scope("head")
@@ -93,10 +105,25 @@ class NativeRecognizer:
             return [self.head.log_probs(encoded) for encoded in batch]
 
     @torch.inference_mode()
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+    def recognize(
+        self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
+    ) -> list[Hypothesis]:
         batch = self._encode(waveforms)
         with using_threads(1):
-            return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in batch]
+            return [
+                Hypothesis(self._decode(encoded, known), len(encoded))
+                for encoded, known in zip(batch, glossaries or [None] * len(batch), strict=True)
+            ]
+
+    def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        return glossary(keywords, self._alphabet, self._speller, style)
+
+    def _decode(self, encoded: Tensor, known: Glossary | None) -> tuple[Token, ...]:
+        if known is None:
+            return self.head.decode(encoded)
+        if isinstance(self.head, CtcHead):
+            return known.ctc(self.head.log_probs(encoded))
+        return known.rnnt(self.head, encoded)
 
     @torch.inference_mode()
     def two_threads_are_exact(self) -> bool:

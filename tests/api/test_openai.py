@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ import httpx
 import openai
 import pytest
 from openai import AzureOpenAI, OpenAI
+from openai.types.audio import TranscriptionTextDoneEvent
 from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
 
 from asr_core.settings import OPENAI_MODELS
@@ -155,7 +157,7 @@ def test_parameters_that_change_nothing_are_accepted(client: OpenAI, speech: Pat
         file=speech,
         model="whisper-1",
         language="ru",
-        prompt="Совещание",
+        prompt="Совещание",  # no name
         temperature=0.2,
         extra_body={
             "keywords": ["GigaAM"],
@@ -168,9 +170,22 @@ def test_parameters_that_change_nothing_are_accepted(client: OpenAI, speech: Pat
     assert answer.text == spoken_text
 
 
+def test_keywords_are_heard_and_written_as_they_were_given_streamed_or_not(client: OpenAI, speech: Path) -> None:
+    create = partial(client.audio.transcriptions.create, file=speech, model="whisper-1")
+    plain = create().text
+    asked = {"keywords": ["Больница", "Kubernetes"]}
+    answer = create(extra_body=asked)
+    assert answer.text == plain.replace("больница", "Больница")
+    *_, done = client.audio.transcriptions.create(file=speech, model="whisper-1", extra_body=asked, stream=True)
+    assert isinstance(done, TranscriptionTextDoneEvent)
+    assert done.text == answer.text
+    assert create(extra_body=asked | {"keywords_spelling": "model"}).text == plain
+    assert create(prompt="Это Больница.").text == answer.text
+
+
 def test_verbose_json_and_streams_tell_what_had_no_effect(client: OpenAI, speech: Path) -> None:
     answer = client.audio.transcriptions.create(
-        file=speech, model="whisper-1", language="en", prompt="Meeting", response_format="verbose_json"
+        file=speech, model="whisper-1", language="en", prompt="Совещание", response_format="verbose_json"
     )
     assert answer.model_extra is not None
     assert [warning.split("`")[1] for warning in answer.model_extra["warnings"]] == ["language", "prompt"]

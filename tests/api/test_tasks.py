@@ -25,6 +25,7 @@ from asr_core.client import Client
 from asr_core.engine.engine import Engine
 from asr_core.errors import AsrError, BadRequest, Busy, NotFound
 from asr_core.settings import Settings
+from asr_core.types import JobOptions
 from tests.conftest import Server, bentoml_client, running_server, wait_until
 from tests.processes import has_ended
 
@@ -110,7 +111,7 @@ def test_what_one_process_works_on_any_other_with_the_same_folder_cancels(tmp_pa
                 Tasks(backend, TaskStore(tmp_path / "tasks", keep_s=3600), watch_s=0.02) for _ in range(2)
             )
             here.start()
-            task_id = await here.submit(long_recording, AsyncExitStack())
+            task_id = await here.submit(long_recording, JobOptions(), AsyncExitStack())
             before = (await elsewhere.find(task_id)).status
             after = (await elsewhere.cancel(task_id)).status
             await engine.stop()

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import from_json
 
+from asr_core.api.fields import Lower, bad_request, given, lower, split
 from asr_core.api.multipart import Keep
-from asr_core.errors import BadRequest, UnknownModel
+from asr_core.api.speakers import SpeakerFields
+from asr_core.errors import UnknownModel
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
 from asr_core.types import JobOptions, ResponseFormat, VadOptions
-
-_BRACKETS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<key>[^\[\]]*)\])?")
-_NOT_GIVEN = frozenset({"", "null", "none", "undefined"})
-"""What clients make of an option that is not set."""
 
 _RUSSIAN = frozenset({"ru", "rus", "russian", "ru-ru", "auto"})
 _MAX_TOLD = 40
 """Characters of a client's own text that it is told back."""
 
 
-def lower(value: Any) -> Any:
-    """`SRT` → `srt`: a word that a client chose from a list may be written in any case."""
-    return value.lower() if isinstance(value, str) else value
-
-
-Lower = BeforeValidator(lower)
 Granularity = Annotated[Literal["word", "segment"], Lower]
 LineWidth = Annotated[int, Field(ge=MIN_LINE_WIDTH, le=1000)]
 LineCount = Annotated[int, Field(ge=1, le=10)]
@@ -57,7 +48,7 @@ class ServerVad(BaseModel):
         )
 
 
-class TranscriptionForm(BaseModel):
+class TranscriptionForm(SpeakerFields):
     """What a request chose.
 
     Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords`, `temperature` and
@@ -67,8 +58,6 @@ class TranscriptionForm(BaseModel):
     `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
     whisperX have for them.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     model: str
     response_format: Annotated[ResponseFormat, Lower]
@@ -102,9 +91,14 @@ class TranscriptionForm(BaseModel):
         return value
 
     @property
+    def diarized(self) -> bool:
+        """Whether the answer's very format tells who spoke."""
+        return self.response_format == "diarized_json"
+
+    @property
     def streamed(self) -> bool:
         """Whether the answer is a stream of events; formats that cannot be are answered whole."""
-        return self.stream and self.response_format in ("json", "text")
+        return self.stream and self.response_format in ("json", "text", "diarized_json")
 
     @property
     def render_options(self) -> RenderOptions:
@@ -136,8 +130,9 @@ class TranscriptionForm(BaseModel):
 
     def job_options(self, vad: VadOptions) -> JobOptions:
         """Options of the job, on top of the server's own `vad`."""
-        return JobOptions(
-            self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
+        return replace(
+            super().job_options(self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad),
+            channels=self.channels or ("auto" if self.diarized else "mix"),
             keep_tokens="logprobs" in self.include,
             audio_track=self.audio_track,
         )
@@ -150,7 +145,7 @@ _HAD_OR_NOT = frozenset({"prompt", "keywords", "known_speaker_names"})
 
 def wanted(field_name: str) -> Keep:
     """How much of a form's field, named with or without brackets, means anything to this server."""
-    name = _split(field_name)[0]
+    name = split(field_name)[0]
     if name in _HAD_OR_NOT:
         return Keep.BEGINNING
     return Keep.WHOLE if name in TranscriptionForm.model_fields else Keep.NOTHING
@@ -161,12 +156,6 @@ def is_russian(language: str) -> bool:
     return language.lower().replace("_", "-") in _RUSSIAN
 
 
-def given(text: str) -> str | None:
-    """A parameter's value as a client wrote it; None if that stands for no value at all."""
-    value = text.strip()
-    return None if value.lower() in _NOT_GIVEN else value
-
-
 def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> TranscriptionForm:
     """The form's fields as options; BadRequest names the one at fault, UnknownModel a model that is not served.
 
@@ -175,7 +164,7 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
     """
     values: dict[str, Any] = {"response_format": settings.default_response_format}
     for field_name, text in fields:
-        name, key = _split(field_name)
+        name, key = split(field_name)
         value = given(text)
         if value is None:
             continue
@@ -206,18 +195,3 @@ def _items(text: str) -> list[Any]:
         else:
             return list(items)
     return [item.strip() for item in text.split(",") if item.strip()]
-
-
-def _split(field_name: str) -> tuple[str, str]:
-    """`chunking_strategy[type]` → its name and key; `include[]` and `include` have no key."""
-    match = _BRACKETS.fullmatch(field_name)
-    return (match["name"], match["key"] or "") if match else (field_name, "")
-
-
-def bad_request(exc: ValidationError) -> BadRequest:
-    """The first complaint, in the form's own words: `chunking_strategy[threshold]`."""
-    first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    name, *inner = first["loc"]
-    param = str(name) + "".join(f"[{key}]" for key in inner if isinstance(key, str))
-    message = first["msg"].removeprefix("Value error, ")
-    return BadRequest(f"{param}: {message}", param)

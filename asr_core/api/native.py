@@ -22,8 +22,9 @@ from starlette.types import ASGIApp, Send
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
 from asr_core.api.problems import answer_to
+from asr_core.api.speakers import parse_speakers, wanted
 from asr_core.api.stream import PING_S, LiveStream
-from asr_core.api.upload import Upload, no_fields
+from asr_core.api.upload import Upload
 from asr_core.text.formats import Rendered, RenderOptions, render, verbose_transcription
 from asr_core.types import JobOptions, Segment, Transcript
 
@@ -34,24 +35,26 @@ _BLANK = "\n"
 
 async def transcribe(backend: Backend, path: Path) -> dict[str, Any]:
     """The transcript as OpenAI's `verbose_json`, with segments and words."""
-    answer: dict[str, Any] = json.loads((await _verbose_json(backend, path)).body)
+    answer: dict[str, Any] = json.loads((await _verbose_json(backend, path, JobOptions(backend.settings.vad))).body)
     return answer
 
 
-async def _verbose_json(backend: Backend, path: Path) -> Rendered:
-    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
+async def _verbose_json(backend: Backend, path: Path, options: JobOptions) -> Rendered:
+    async with backend.job(path, options) as job:
         transcript = await job.transcript()
     return await backend.render(job, partial(render, transcript, "verbose_json", EVERYTHING))
 
 
-async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str, None]:
+async def transcribe_stream(
+    backend: Backend, path: Path, options: JobOptions | None = None
+) -> AsyncGenerator[str, None]:
     """The transcript as lines, each a JSON object; a blank one says that the recording can be worked on.
 
     `{"type": "segment", …}` for each segment, with its words, as it is recognised; then `{"type": "done", "text", …}`.
     """
     segments: list[Segment] = []
     started = perf_counter()
-    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
+    async with backend.job(path, options or JobOptions(backend.settings.vad)) as job:
         yield _BLANK
         async for segment in job:
             if not segments:
@@ -62,27 +65,32 @@ async def transcribe_stream(backend: Backend, path: Path) -> AsyncGenerator[str,
     yield await backend.render(job, partial(_done_line, transcript))
 
 
+def asked_for(backend: Backend, upload: Upload) -> JobOptions:
+    """What the upload's fields ask for. Raises BadRequest."""
+    return parse_speakers(upload.fields).job_options(backend.settings.vad)
+
+
 def answer(backend: Backend) -> Response:
     """The answer to POST /transcribe, or to /transcribe_task by who waits for it."""
 
     async def work(upload: Upload, send: Send) -> Response:
-        rendered = await _verbose_json(backend, upload.path)
+        rendered = await _verbose_json(backend, upload.path, asked_for(backend, upload))
         return Response(rendered.body, media_type=rendered.media_type)
 
-    return AnswerToUpload(backend, work, wanted=no_fields)
+    return AnswerToUpload(backend, work, wanted=wanted)
 
 
 def stream_answer(backend: Backend) -> Response:
     """The answer to POST /transcribe_stream."""
 
     async def work(upload: Upload, send: Send) -> ASGIApp:
-        async with aclosing(transcribe_stream(backend, upload.path)) as lines:
+        async with aclosing(transcribe_stream(backend, upload.path, asked_for(backend, upload))) as lines:
             ending, failure = await _send_lines(lines, send)
         if failure:
             backend.metrics.failed(failure)
         return ending
 
-    return AnswerToUpload(backend, work, wanted=no_fields)
+    return AnswerToUpload(backend, work, wanted=wanted)
 
 
 async def _send_lines(

@@ -23,10 +23,11 @@ from starlette.types import Receive, Scope, Send
 
 from asr_core.api.answer import run_until_disconnect
 from asr_core.api.backend import Backend
-from asr_core.api.native import EVERYTHING
+from asr_core.api.native import EVERYTHING, asked_for
 from asr_core.api.problems import answer_to
+from asr_core.api.speakers import wanted
 from asr_core.api.task_store import RunningTask, Status, TaskRecord, TaskStore
-from asr_core.api.upload import no_fields, receive_upload
+from asr_core.api.upload import receive_upload
 from asr_core.audio.decode import probe
 from asr_core.errors import AsrError, BadRequest, ServerStopping, TaskLost
 from asr_core.logs import gathered_remarks
@@ -68,7 +69,7 @@ class Tasks:
         """Begin to remove by the clock what has been kept for long enough."""
         self._sweeping = asyncio.create_task(self._sweep())
 
-    async def submit(self, path: Path, scope: AsyncExitStack) -> str:
+    async def submit(self, path: Path, options: JobOptions, scope: AsyncExitStack) -> str:
         """Begin to transcribe the recording at `path`, and take over `scope`, to leave it when that is over.
 
         Returns the task's id once the engine has admitted the job, and raises what it refuses one with.
@@ -129,11 +130,13 @@ class Tasks:
                 log.warning("Results of tasks cannot be removed: %s", error)
             await asyncio.sleep(self._sweep_s)
 
-    async def _work(self, task: RunningTask, path: Path, scope: AsyncExitStack, work: _Work) -> None:
+    async def _work(
+        self, task: RunningTask, path: Path, options: JobOptions, scope: AsyncExitStack, work: _Work
+    ) -> None:
         """Raises nothing: what goes wrong is the task's answer or, where no job was admitted, `work.admitted`'s."""
         with task, gathered_remarks() as remarks:
             try:
-                async with scope, self._backend.job(path, JobOptions(self._backend.settings.vad)) as job:
+                async with scope, self._backend.job(path, options) as job:
                     work.job = job
                     work.admitted.set_result(None)
                     work.duration_s = await _told_duration(path)
@@ -208,9 +211,10 @@ class Submission(Response):
         with self._backend.metrics.request():
             self._backend.check_ready()
             async with AsyncExitStack() as stack:
-                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=no_fields)
+                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=wanted)
                 upload = await stack.enter_async_context(uploading)
-                task_id = await run_until_disconnect(self._tasks.submit(upload.path, stack), receive)
+                options = asked_for(self._backend, upload)
+                task_id = await run_until_disconnect(self._tasks.submit(upload.path, options, stack), receive)
         await JSONResponse({"task_id": task_id, "status": "in_progress"})(scope, receive, send)
 
 

@@ -16,7 +16,7 @@ from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
 from asr_core.api.form import TranscriptionForm, parse_form, wanted
 from asr_core.api.problems import answer_to
-from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame
+from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame, segment_event
 from asr_core.api.upload import Upload
 from asr_core.text.formats import render
 from asr_core.types import Segment, Transcript
@@ -76,6 +76,7 @@ async def _send_transcript(
         if not segments:
             backend.metrics.first_delta_seconds.observe(perf_counter() - started)
         segments.append(segment)
-        await stream.write(frame(delta_event(segment, logprobs=options.logprobs)))
+        event = segment_event(segment) if form.diarized else delta_event(segment, logprobs=options.logprobs)
+        await stream.write(frame(event))
     transcript = Transcript(tuple(segments), job.duration_s, (*form.warnings, *job.warnings))
     await stream.write(await backend.render(job, lambda: frame(done_event(transcript, options))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from math import exp
 from pathlib import Path
@@ -31,8 +31,9 @@ class RemoteTranscriber:
 
     parallel = PARALLEL
 
-    def __init__(self, client: httpx.AsyncClient, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, fields: Mapping[str, str], patience_s: float) -> None:
         self._client = client
+        self._fields = fields
         self._patience_s = patience_s
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
@@ -70,7 +71,8 @@ class RemoteTranscriber:
         try:
             with path.open("rb") as file:
                 # A name of ours: not every name that a file can have can be sent.
-                request = self._client.stream("POST", "/transcribe_stream", files={"file": ("recording", file)})
+                form: dict[str, Any] = {"files": {"file": ("recording", file)}, "data": self._fields}
+                request = self._client.stream("POST", "/transcribe_stream", **form)
                 async with request as response:
                     if not response.is_success:
                         raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
@@ -83,9 +85,10 @@ class RemoteTranscriber:
 
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, fields: Mapping[str, str], say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
-    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
+    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it;
+    `fields` go with every recording.
 
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
@@ -97,7 +100,7 @@ async def remote_transcriber(
         raise NoServer(f"{url} is no address of a server: {error}.") from error
     async with client:
         say(f"{await _model(client)} at {address}")
-        yield RemoteTranscriber(client, patience_s)
+        yield RemoteTranscriber(client, fields, patience_s)
 
 
 def _address(url: str) -> str:
@@ -133,4 +136,5 @@ def _segment(event: dict[str, Any]) -> Segment:
         tokens=(),
         avg_logprob=event["avg_logprob"],
         no_speech_prob=event["no_speech_prob"],
+        speaker=event.get("speaker"),
     )

@@ -25,7 +25,7 @@ from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import FORMATS, RenderOptions
-from asr_core.types import PrecisionSetting
+from asr_core.types import ChannelMode, JobOptions, PrecisionSetting
 
 STREAM = Path("-")
 RESULT, WHERE = "Result", "Where it is computed"
@@ -61,7 +61,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
             "-f",
             metavar="FORMAT",
             parser=_known_format,
-            help="text, srt, vtt, tsv, json or verbose_json; several times for several.",
+            help="text, srt, vtt, tsv, json, verbose_json or diarized_json; several times for several.",
             rich_help_panel=RESULT,
         ),
     ] = ["text"],  # noqa: B006 - typer reads it, nobody changes it
@@ -100,6 +100,14 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
             rich_help_panel=RESULT,
         ),
     ] = None,
+    channels: Annotated[
+        ChannelMode | None,
+        typer.Option(
+            help="mix them; split: hear each by itself, as a speaker; auto: split two that are two sides of a call. "
+            "auto with diarized_json, else mix.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
@@ -128,8 +136,8 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
 ) -> None:
     """Transcribe recordings.
 
-    talk.mp3 becomes talk.txt beside it (.srt, .vtt, .tsv, .json, .verbose.json in the other formats); where there is a
-    talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the same command goes
+    talk.mp3 becomes talk.txt beside it (.srt, .vtt, .tsv, .json, .verbose.json, .diarized.json in the other formats);
+    where there is a talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the same command goes
     on where an interrupted one stopped. Of a folder, files are taken that end like recordings do: .mp3, .mkv, …
 
     Standard input is answered on standard output. Progress and messages go to standard error.
@@ -164,7 +172,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     settings = configured(model=model, precision=precision)
     options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
     output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
-    computing = _computing(settings, server, api_key, ray, audio_track)
+    computing = _computing(settings, server, api_key, ray, _job_options(settings, formats, channels, audio_track))
     try:
         if STREAM in inputs:
             with _standard_input(settings.tmpdir) as item:
@@ -177,25 +185,38 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     raise typer.Exit(code)
 
 
+def _job_options(
+    settings: Settings, formats: Sequence[str], channels: ChannelMode | None, audio_track: int | None
+) -> JobOptions:
+    diarized = "diarized_json" in formats
+    return JobOptions(settings.vad, channels=channels or ("auto" if diarized else "mix"), audio_track=audio_track)
+
+
+def _fields(options: JobOptions) -> dict[str, str]:
+    """The options that a server is told."""
+    return {"channels": options.channels}
+
+
 def _computing(
-    settings: Settings, server: str | None, api_key: str | None, ray: str | None, audio_track: int | None
+    settings: Settings, server: str | None, api_key: str | None, ray: str | None, options: JobOptions
 ) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds."""
     if server is not None:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
-        return partial(remote_transcriber, server, configured_key if api_key is None else api_key)
+        key = configured_key if api_key is None else api_key
+        return partial(remote_transcriber, server, key, _fields(options))
     require_checkpoint(settings)
     if ray:
         if not find_spec("ray"):
             raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")
         from asr_core.cli.cluster import cluster_transcriber  # noqa: PLC0415
 
-        return partial(cluster_transcriber, ray, settings, audio_track)
+        return partial(cluster_transcriber, ray, settings, options)
     from asr_core.cli.local import local_transcriber  # noqa: PLC0415
 
-    return partial(local_transcriber, settings, audio_track)
+    return partial(local_transcriber, settings, options)
 
 
 def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tenacity.wait import wait_base
 
+from asr_core.audio.channels import ChannelSegmenter
 from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.decode import Recording, decode
 from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
-from asr_core.engine.dispatcher import Dispatcher, Tally
+from asr_core.engine.dispatcher import Cutter, Dispatcher, Tally
 from asr_core.engine.feeding import feed
-from asr_core.engine.jobs import BACKLOG, Job
+from asr_core.engine.jobs import BACKLOG, Job, Scribe
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.settings import Settings
-from asr_core.types import JobOptions
+from asr_core.speakers.sides import SidesWriter
+from asr_core.text.writer import Writer
+from asr_core.types import JobOptions, Segment
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +127,14 @@ class Engine:
         if self.n_jobs >= self._settings.max_queue:
             raise QueueFull(self.n_jobs)
         options = options or JobOptions(self._settings.vad)
-        job = Job(self._stages(), backlog=BACKLOG + self._workers.n - 1, keep_tokens=options.keep_tokens)
-        analyse = self._dispatcher.analyser(job, Segmenter(self._workers.vad, self._policy, options.vad))
-        feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
+        scribe, backlog = _scribe(options), BACKLOG + self._workers.n - 1
+        job = Job(self._stages(), scribe, backlog=backlog, keep_tokens=options.keep_tokens)
+        analyse = self._dispatcher.analyser(job, self._cutter(options))
+
+        async def settle() -> Sequence[Segment]:
+            return scribe.flush()
+
+        feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse, settle))
         try:
             with self._dispatcher.serving(job):
                 await job.started
@@ -134,9 +143,14 @@ class Engine:
             feeder.cancel()
             await asyncio.wait([feeder])
 
+    def _cutter(self, options: JobOptions) -> Cutter:
+        make = partial(Segmenter, self._workers.vad, self._policy, options.vad)
+        return make() if options.channels == "mix" else ChannelSegmenter(make)
+
     def _decoding(self, path: Path, options: JobOptions) -> AbstractAsyncContextManager[Recording]:
         max_seconds, ffmpeg = self._settings.max_audio_seconds, self._settings.ffmpeg
-        return decode(path, max_seconds=max_seconds, audio_track=options.audio_track, ffmpeg=ffmpeg)
+        track, channels = options.audio_track, options.channels
+        return decode(path, max_seconds=max_seconds, audio_track=track, channels=channels, ffmpeg=ffmpeg)
 
     async def _run(self) -> None:
         """Load the model, then work for as long as the engine lives; what ends that ends all jobs, and is seen."""
@@ -156,3 +170,7 @@ class Engine:
     def _fail_jobs(self, error: AsrError) -> None:
         for job in self._dispatcher.jobs:
             job.fail(error)
+
+
+def _scribe(options: JobOptions) -> Scribe:
+    return Writer() if options.channels == "mix" else SidesWriter()

@@ -70,7 +70,7 @@ def batch_of(folder: Path, *names: str) -> list[BatchItem]:
 
 
 async def transcribe(items: list[BatchItem], url: str, report: Report, *, patience_s: float = 0.0) -> None:
-    async with remote_transcriber(url, "", say=lambda _: None, patience_s=patience_s) as transcriber:
+    async with remote_transcriber(url, "", {}, say=lambda _: None, patience_s=patience_s) as transcriber:
         await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
 
 
@@ -97,7 +97,7 @@ def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path) -> None:
 
     async def lose_the_server() -> None:
         with stand_in(break_off_bad_ones) as url:
-            scope = remote_transcriber(url, "", say=lambda _: None, patience_s=0.0)
+            scope = remote_transcriber(url, "", {}, say=lambda _: None, patience_s=0.0)
             transcriber = await scope.__aenter__()
         try:
             await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)

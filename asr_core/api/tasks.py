@@ -76,7 +76,7 @@ class Tasks:
         """
         task = await run_in_threadpool(self._store.begin)
         work = _Work(asyncio.get_running_loop().create_future())
-        work.task = asyncio.create_task(self._work(task, path, scope.pop_all(), work))
+        work.task = asyncio.create_task(self._work(task, path, options, scope.pop_all(), work))
         self._running[task.id] = work
         work.task.add_done_callback(lambda _: self._running.pop(task.id))
         try:

@@ -17,7 +17,7 @@ from asr_core.types import SAMPLE_RATE
 HOP = SAMPLE_RATE // 10
 """Samples that are silenced, or not, together."""
 
-BEFORE, AFTER = 1, 2
+BEFORE, AFTER = 2, 2
 """Hops on either side of one that are looked at with it."""
 
 COARSE = 4

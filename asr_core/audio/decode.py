@@ -110,7 +110,7 @@ async def probe(path: Path, ffmpeg: str = "") -> float | None:
 
 
 @asynccontextmanager
-async def decode(
+async def decode(  # noqa: PLR0913 - what a recording is decoded with
     path: Path,
     *,
     max_seconds: float,

@@ -26,7 +26,7 @@ from asr_core.model.cpu import available_cores
 from asr_core.model.linear import has_onednn
 from asr_core.model.weights import DEMO, MD5, WeightsStore
 from asr_core.settings import Settings
-from asr_core.types import Transcript
+from asr_core.types import JobOptions, Transcript
 
 GIB = 1 << 30
 LARGEST_MODEL = GIB
@@ -196,7 +196,7 @@ def recognition(settings: Settings) -> Iterator[Finding]:
 
 
 async def _recognize(settings: Settings) -> Transcript:
-    async with local_transcriber(settings, None, say=lambda _: None) as transcriber:
+    async with local_transcriber(settings, JobOptions(settings.vad), say=lambda _: None) as transcriber:
         return await transcriber.transcribe(sample.RECORDING, heard=lambda _: None)
 
 

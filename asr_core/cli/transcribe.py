@@ -137,8 +137,9 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     """Transcribe recordings.
 
     talk.mp3 becomes talk.txt beside it (.srt, .vtt, .tsv, .json, .verbose.json, .diarized.json in the other formats);
-    where there is a talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the same command goes
-    on where an interrupted one stopped. Of a folder, files are taken that end like recordings do: .mp3, .mkv, …
+    where there is a talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the
+    same command goes on where an interrupted one stopped. Of a folder, files are taken that end like recordings do:
+    .mp3, .mkv, …
 
     Standard input is answered on standard output. Progress and messages go to standard error.
 

@@ -219,7 +219,7 @@ def test_a_chunking_strategy_is_understood_as_the_client_sends_it(
 @pytest.mark.parametrize(
     ("form", "param"),
     [
-        ({"response_format": "diarized_json"}, "response_format"),
+        ({"response_format": "csv"}, "response_format"),
         ({"model": "gpt-5"}, "model"),
         ({"temperature": "2"}, "temperature"),
         ({"include[]": "everything"}, "include"),

@@ -35,6 +35,11 @@ PrecisionSetting = Literal["auto", Precision]
 ChannelMode = Literal["mix", "split", "auto"]
 """What becomes of a recording's channels: they are mixed; each is heard by itself; or two are if they are two sides."""
 
+SpeakerCount = Literal["auto"] | int
+"""As many as there seem to be, or so many."""
+
+MAX_SPEAKERS = 20
+
 SAMPLE_RATE = 16_000
 """Samples a second, everywhere: Silero and every GigaAM model expect it."""
 
@@ -80,6 +85,15 @@ class VadOptions:
     speech_pad_ms: int = 30
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownSpeaker:
+    """Somebody whose voice is known."""
+
+    name: str
+    pcm: Pcm
+    """Some seconds of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """What one transcription may choose for itself."""
@@ -90,6 +104,9 @@ class JobOptions:
     audio_track: int | None = None
     """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
     channels: ChannelMode = "mix"
+    speakers: SpeakerCount | None = None
+    """How many voices to tell apart, where channels do not tell; None: nobody asked."""
+    known_speakers: tuple[KnownSpeaker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import from_json
 
 from asr_core.api.fields import Lower, bad_request, given, lower, split
 from asr_core.api.multipart import Keep
-from asr_core.api.speakers import SpeakerFields
+from asr_core.api.speakers import MAX_KNOWN, SpeakerFields, SpeakerName
 from asr_core.errors import UnknownModel
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
-from asr_core.types import JobOptions, ResponseFormat, VadOptions
+from asr_core.types import JobOptions, ResponseFormat, SpeakerCount, VadOptions
 
 _RUSSIAN = frozenset({"ru", "rus", "russian", "ru-ru", "auto"})
 _MAX_TOLD = 40
@@ -51,9 +51,9 @@ class ServerVad(BaseModel):
 class TranscriptionForm(SpeakerFields):
     """What a request chose.
 
-    Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords`, `temperature` and
-    `known_speaker_names` are accepted and change nothing: there is one language, no prompting and no diarization here,
-    and decoding is greedy. Whoever reads `verbose_json` is told so. Fields that nobody knows are dropped.
+    Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords` and `temperature` are
+    accepted and change nothing: there is one language and no prompting here, and decoding is greedy. Whoever reads
+    `verbose_json` is told so. Fields that nobody knows are dropped.
 
     `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
     whisperX have for them.
@@ -72,7 +72,8 @@ class TranscriptionForm(SpeakerFields):
     languages: tuple[str, ...] = ()
     prompt: str = ""
     keywords: tuple[str, ...] = ()
-    known_speaker_names: tuple[str, ...] = ()
+    known_speaker_names: Annotated[tuple[SpeakerName, ...], Field(max_length=MAX_KNOWN)] = ()
+    known_speaker_references: Annotated[tuple[str, ...], Field(max_length=MAX_KNOWN)] = ()
     audio_track: Annotated[int, Field(ge=0)] | None = None
 
     @field_validator("chunking_strategy", mode="before")
@@ -94,6 +95,17 @@ class TranscriptionForm(SpeakerFields):
     def diarized(self) -> bool:
         """Whether the answer's very format tells who spoke."""
         return self.response_format == "diarized_json"
+
+    @property
+    def asked_speakers(self) -> SpeakerCount | None:
+        return self.speakers or ("auto" if self.diarized else None)
+
+    @field_validator("known_speaker_references")
+    @classmethod
+    def _pair_up(cls, references: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(references) != len(info.data.get("known_speaker_names", references)):
+            raise ValueError("There should be one for each of `known_speaker_names`")
+        return references
 
     @property
     def streamed(self) -> bool:
@@ -125,21 +137,25 @@ class TranscriptionForm(SpeakerFields):
             yield "`keywords` had no effect: the model takes none."
         if self.temperature:
             yield "`temperature` had no effect: decoding is greedy."
-        if self.known_speaker_names:
-            yield "`known_speaker_names` had no effect: speakers are not told apart."
+        if self.known_speaker_names and not self.known_speaker_references:
+            yield "`known_speaker_names` had no effect: there are no `known_speaker_references`."
+        elif self.known_speaker_references and self.asked_speakers is None:
+            yield "`known_speaker_references` had no effect: nobody asked who spoke."
 
     def job_options(self, vad: VadOptions) -> JobOptions:
         """Options of the job, on top of the server's own `vad`."""
         return replace(
             super().job_options(self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad),
             channels=self.channels or ("auto" if self.diarized else "mix"),
+            speakers=self.asked_speakers,
             keep_tokens="logprobs" in self.include,
             audio_track=self.audio_track,
         )
 
 
 _LISTS = frozenset({"timestamp_granularities", "include", "languages", "keywords", "known_speaker_names"})
-_HAD_OR_NOT = frozenset({"prompt", "keywords", "known_speaker_names"})
+_SOUNDS = "known_speaker_references"
+_HAD_OR_NOT = frozenset({"prompt", "keywords"})
 """Fields of which nothing matters but whether they have a value."""
 
 
@@ -148,6 +164,8 @@ def wanted(field_name: str) -> Keep:
     name = split(field_name)[0]
     if name in _HAD_OR_NOT:
         return Keep.BEGINNING
+    if name == _SOUNDS:
+        return Keep.SOUND
     return Keep.WHOLE if name in TranscriptionForm.model_fields else Keep.NOTHING
 
 
@@ -171,6 +189,8 @@ def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> Transcr
         if name in _LISTS:
             if items := _items(value):
                 values.setdefault(name, []).extend(items)
+        elif name == _SOUNDS:  # data: URLs, which have commas in them
+            values.setdefault(name, []).extend(_items(value) if value.startswith("[") else [value])
         elif key:
             earlier = values.get(name)
             values[name] = (earlier if isinstance(earlier, dict) else {}) | {key: value}

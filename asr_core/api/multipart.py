@@ -18,6 +18,9 @@ FILE_FIELD = "file"
 MAX_PARTS = 256
 MAX_FIELD_BYTES = 16 * 1024
 """Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
+MAX_SOUND_BYTES = 1 << 20
+"""Of a text field that is some seconds of sound, and four times as much of all of them."""
+MAX_SOUNDS_BYTES = 4 * MAX_SOUND_BYTES
 MAX_PREAMBLE_BYTES = 16 * 1024
 """Before the first boundary: nothing of it means anything."""
 
@@ -44,6 +47,8 @@ class Keep(Enum):
 
     WHOLE = auto()
     """It is refused if it is too long."""
+    SOUND = auto()
+    """It may be far longer."""
     BEGINNING = auto()
     """Enough to see whether there is a value."""
     NOTHING = auto()
@@ -61,6 +66,7 @@ class FormDecoder:
         self._wanted = wanted
         self._fields: list[tuple[str, str]] = []
         self._parts = 0
+        self._sounds_bytes_left = MAX_SOUNDS_BYTES
         self._has_file = False
         self._ended = False
         self._header_name = bytearray()
@@ -166,16 +172,23 @@ class FormDecoder:
         if self._sink is None:
             return
         self._sink += memoryview(data)[start:end]
-        if self._sink is self.file_data or len(self._sink) <= MAX_FIELD_BYTES:
+        if self._sink is self.file_data:
             return
-        if self._kept is Keep.WHOLE:
-            raise BadRequest(f"The value is longer than {MAX_FIELD_BYTES} bytes.", self._name)
+        most = MAX_FIELD_BYTES
+        if self._kept is Keep.SOUND:
+            most = min(MAX_SOUND_BYTES, self._sounds_bytes_left)
+        if len(self._sink) <= most:
+            return
+        if self._kept is not Keep.BEGINNING:
+            raise BadRequest(f"The value is longer than {most} bytes.", self._name)
         del self._sink[MAX_FIELD_BYTES:]
 
     def _end_part(self) -> None:
         if self._sink is not None and self._sink is not self.file_data:
+            if self._kept is Keep.SOUND:
+                self._sounds_bytes_left -= len(self._sink)
             try:
-                value = self._sink.decode(errors="strict" if self._kept is Keep.WHOLE else "replace")
+                value = self._sink.decode(errors="replace" if self._kept is Keep.BEGINNING else "strict")
             except UnicodeDecodeError as exc:
                 raise BadRequest("The value is not UTF-8.", self._name) from exc
             self._fields.append((self._name, value))

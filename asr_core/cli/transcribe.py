@@ -9,11 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,9 +23,10 @@ from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
 from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
+from asr_core.speakers.count import speaker_count
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import FORMATS, RenderOptions
-from asr_core.types import ChannelMode, JobOptions, PrecisionSetting
+from asr_core.types import ChannelMode, JobOptions, PrecisionSetting, SpeakerCount
 
 STREAM = Path("-")
 RESULT, WHERE = "Result", "Where it is computed"
@@ -47,6 +48,13 @@ def _known_format(name: str) -> str:
     if name not in FORMATS:
         raise typer.BadParameter(f"{name} is none of {', '.join(FORMATS)}.")
     return name
+
+
+def _speaker_count(text: str) -> SpeakerCount:
+    try:
+        return speaker_count(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text}: {error}.") from error
 
 
 def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
@@ -105,6 +113,15 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         typer.Option(
             help="mix them; split: hear each by itself, as a speaker; auto: split two that are two sides of a call. "
             "auto with diarized_json, else mix.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    speakers: Annotated[
+        Any,
+        typer.Option(
+            metavar="auto|NUMBER",
+            parser=_speaker_count,
+            help="Tell voices apart: so many, or as many as there seem to be. auto with diarized_json.",
             rich_help_panel=RESULT,
         ),
     ] = None,
@@ -173,7 +190,8 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     settings = configured(model=model, precision=precision)
     options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
     output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
-    computing = _computing(settings, server, api_key, ray, _job_options(settings, formats, channels, audio_track))
+    job = _job_options(JobOptions(settings.vad, audio_track=audio_track), formats, channels, speakers)
+    computing = _computing(settings, server, api_key, ray, job)
     try:
         if STREAM in inputs:
             with _standard_input(settings.tmpdir) as item:
@@ -187,15 +205,21 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
 
 
 def _job_options(
-    settings: Settings, formats: Sequence[str], channels: ChannelMode | None, audio_track: int | None
+    options: JobOptions, formats: Sequence[str], channels: ChannelMode | None, speakers: SpeakerCount | None
 ) -> JobOptions:
+    """`options` with who spoke: what was asked for, or what belongs to the formats."""
     diarized = "diarized_json" in formats
-    return JobOptions(settings.vad, channels=channels or ("auto" if diarized else "mix"), audio_track=audio_track)
+    return replace(
+        options,
+        channels=channels or ("auto" if diarized else "mix"),
+        speakers=speakers or ("auto" if diarized else None),
+    )
 
 
 def _fields(options: JobOptions) -> dict[str, str]:
-    """The options that a server is told."""
-    return {"channels": options.channels}
+    """What a server is told of them."""
+    told = {"channels": str(options.channels)}
+    return told if options.speakers is None else told | {"speakers": str(options.speakers)}
 
 
 def _computing(

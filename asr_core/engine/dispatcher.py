@@ -165,6 +165,7 @@ class Dispatcher:
                 chunks = [chunk for _, chunk in batch]
                 work = partial(self._workers.recognize, chunks)
                 hypotheses = await self._workers.run(work, self._threads_for(chunks))
+            await self._listen(batch)
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:
             log.exception("The model failed on a batch of %d", len(batch))
@@ -173,6 +174,13 @@ class Dispatcher:
         self.tally.compute_s += time.perf_counter() - begin
         for (job, chunk), hypothesis in heard:
             self._deliver(job, chunk, hypothesis)
+
+    async def _listen(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        """Have those jobs hear their chunks' voices that want to know them."""
+        for job, chunk in batch:
+            if job.listener is not None and job in self.jobs:
+                with job.stages.running("voices"):
+                    await self._workers.run(partial(job.listener.hear, chunk))
 
     def _threads_for(self, chunks: Sequence[Chunk]) -> int:
         """Threads inside torch: a worker that is alone has the core of one that has nothing to do."""

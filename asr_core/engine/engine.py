@@ -19,12 +19,14 @@ from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
 from asr_core.engine.dispatcher import Cutter, Dispatcher, Tally
 from asr_core.engine.feeding import feed
-from asr_core.engine.jobs import BACKLOG, Job, Scribe
+from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.settings import Settings
+from asr_core.speakers.encoder import encoder
 from asr_core.speakers.sides import SidesWriter
+from asr_core.speakers.voices import VoicesWriter
 from asr_core.text.writer import Writer
 from asr_core.types import JobOptions, Segment
 
@@ -127,12 +129,14 @@ class Engine:
         if self.n_jobs >= self._settings.max_queue:
             raise QueueFull(self.n_jobs)
         options = options or JobOptions(self._settings.vad)
-        scribe, backlog = _scribe(options), BACKLOG + self._workers.n - 1
-        job = Job(self._stages(), scribe, backlog=backlog, keep_tokens=options.keep_tokens)
+        voices = _voices(options)
+        scribe = voices or (Writer() if options.channels == "mix" else SidesWriter())
+        backlog = BACKLOG + self._workers.n - 1
+        job = Job(self._stages(), scribe, voices, backlog=backlog, keep_tokens=options.keep_tokens)
         analyse = self._dispatcher.analyser(job, self._cutter(options))
 
         async def settle() -> Sequence[Segment]:
-            return scribe.flush()
+            return scribe.flush() if voices is None else await self._workers.run(voices.flush)
 
         feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse, settle))
         try:
@@ -172,5 +176,9 @@ class Engine:
             job.fail(error)
 
 
-def _scribe(options: JobOptions) -> Scribe:
-    return Writer() if options.channels == "mix" else SidesWriter()
+def _voices(options: JobOptions) -> VoicesWriter | None:
+    """What tells voices apart, where that is asked for."""
+    if options.speakers is None:
+        return None
+    n_speakers = None if options.speakers == "auto" else options.speakers
+    return VoicesWriter(encoder, n_speakers, options.known_speakers)

@@ -25,15 +25,31 @@ class Scribe(Protocol):
         """The last segments, after the last chunk; work for a worker."""
 
 
+class Listener(Protocol):
+    """Hears more than words in a job's chunks."""
+
+    def hear(self, chunk: Chunk) -> None:
+        """Called on a worker, for each chunk once, in any order."""
+
+
 class Job:
     """Segments in order, as they are recognised: iterate over it once. Belongs to the engine's event loop."""
 
-    def __init__(self, stages: Stages, scribe: Scribe, *, backlog: int = BACKLOG, keep_tokens: bool = False) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        scribe: Scribe,
+        listener: Listener | None = None,
+        *,
+        backlog: int = BACKLOG,
+        keep_tokens: bool = False,
+    ) -> None:
         self.stages = stages
         """Told of what is done for the job, and when."""
         self.samples = 0
         """Decoded so far."""
         self.scribe = scribe
+        self.listener = listener
         self.heard_s = 0.0
         """Where in the recording the last chunk ended that was recognised, seconds."""
         self.warnings: list[str] = []

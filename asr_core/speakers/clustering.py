@@ -21,6 +21,9 @@ voices' 0.45 ± 0.08."""
 
 SURELY_ONE_VOICE = 0.75
 
+IDENTICAL = 2.0
+"""More alike than any two are: they are joined while there are too many."""
+
 MOST = 400
 """Clusters that are compared with each other, and for how few they are exchanged when there are more."""
 FEW = 40
@@ -38,17 +41,28 @@ def speakers(prints: Vectors, weights: Weights, n_speakers: int | None = None) -
     """
     sums, masses = prints * weights[:, None], weights
     while len(sums) > MOST:
-        parts = [joined(sums[at : at + MOST], masses[at : at + MOST], SURELY_ONE_VOICE, FEW) for at in range(0, len(sums), MOST)]
+        batches = [slice(at, at + MOST) for at in range(0, len(sums), MOST)]
+        parts = [joined(sums[batch], masses[batch], SURELY_ONE_VOICE, FEW) for batch in batches]
         sums, masses = (np.concatenate(part) for part in zip(*parts, strict=True))
-    sums, masses = joined(sums, masses, ONE_VOICE if n_speakers is None else 2.0, n_speakers or len(sums))
-    enough = masses >= min(LEAST, LEAST_SHARE * masses.sum())
-    centres = _normalized(sums if n_speakers else sums[enough])
+    centres = _normalized(_found(sums, masses, n_speakers))
     for _ in range(ROUNDS if len(centres) > 1 else 0):
         nearest = (prints @ centres.T).argmax(axis=1)
         members = np.zeros((len(centres), len(prints)), np.float32)
         members[nearest, np.arange(len(prints))] = weights
         centres = _normalized(np.where(members.any(axis=1, keepdims=True), members @ prints, centres))
     return centres
+
+
+def _found(sums: Vectors, masses: Weights, n_speakers: int | None) -> Vectors:
+    """The sums of the clusters that are speakers."""
+    clusters, cluster_masses = joined(sums, masses, ONE_VOICE, len(sums))
+    enough = cluster_masses >= min(LEAST, LEAST_SHARE * cluster_masses.sum())
+    if n_speakers is None:
+        speaking: Vectors = clusters[enough]
+        return speaking
+    if enough.sum() >= n_speakers:
+        return joined(clusters[enough], cluster_masses[enough], IDENTICAL, n_speakers)[0]
+    return joined(sums, masses, IDENTICAL, n_speakers)[0]
 
 
 def joined(sums: Vectors, masses: Weights, likeness: float, most: int) -> tuple[Vectors, Weights]:

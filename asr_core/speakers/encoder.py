@@ -7,6 +7,7 @@ powers. Its weights lie beside this file, in half precision; the package itself 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +43,7 @@ class SpeakerEncoder(Protocol):
     """Samples that one voiceprint is made of."""
 
     def embed(self, sound: Pcm, starts: Sequence[int]) -> Voiceprints:
-        """The voiceprints of the windows of `sound`, [S], that begin at `starts`; what they lack at the end is silence."""
+        """The voiceprints of the windows of `sound`, [S], that begin at `starts`; silence follows its end."""
 
 
 class Resemblyzer(nn.Module):
@@ -116,11 +117,15 @@ def _mel(hertz: float) -> float:
 
 def _hertz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
     knee = _LINEAR_HZ / _HZ_PER_MEL
-    hertz: NDArray[np.float64] = np.where(
-        mels < knee, mels * _HZ_PER_MEL, _LINEAR_HZ * np.exp(_STEP * (mels - knee))
-    )
+    hertz: NDArray[np.float64] = np.where(mels < knee, mels * _HZ_PER_MEL, _LINEAR_HZ * np.exp(_STEP * (mels - knee)))
     return hertz
 
 
 ENCODERS: Mapping[str, Callable[[], SpeakerEncoder]] = {"resemblyzer": Resemblyzer.load}
 """A better network is one line more."""
+
+
+@cache
+def encoder(name: str = "resemblyzer") -> SpeakerEncoder:
+    """The one that all recordings share, loaded when the first of them asks who speaks. Called on a worker."""
+    return ENCODERS[name]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from asr_core.speakers.labels import labels
 from asr_core.speakers.sides import SidesWriter
 from asr_core.speakers.turns import Heard, split, who_says
 from asr_core.speakers.windows import windows
-from asr_core.types import Chunk, Hypothesis, Pcm, Segment, Span
+from asr_core.types import Chunk, Hypothesis, KnownSpeaker, Pcm, Segment, Span
 
 WHOLE = 0.6
 """Share of a window from which on it helps to find out who is there; of less it is only asked who it is."""
@@ -26,12 +26,15 @@ class VoicesWriter:
     """
 
     def __init__(
-        self, encoder: SpeakerEncoder, n_speakers: int | None = None, known: Mapping[str, Pcm] | None = None
+        self, load: Callable[[], SpeakerEncoder], n_speakers: int | None = None, known: Sequence[KnownSpeaker] = ()
     ) -> None:
-        """`n_speakers` is how many there are, if that is known; `known` is how some of them sound."""
-        self._encoder = encoder
+        """`load` is called on a worker, where somebody speaks in one channel.
+
+        `n_speakers` is how many there are, if that is known; `known` is how some of them sound.
+        """
+        self._load = load
         self._n_speakers = n_speakers
-        self._known = known or {}
+        self._known = known
         self._writer = SidesWriter()
         self._segments: list[Segment] = []
         self._heard: dict[int, tuple[list[Span], np.ndarray]] = {}
@@ -39,8 +42,9 @@ class VoicesWriter:
     def hear(self, chunk: Chunk) -> None:
         """Remember what the voices in a chunk sound like. Chunks may come in any order, beside each other."""
         if chunk.channel is None:
-            found = windows(chunk, self._encoder.window)
-            prints = self._encoder.embed(found.sound, found.starts)
+            encoder = self._load()
+            found = windows(chunk, encoder.window)
+            prints = encoder.embed(found.sound, found.starts)
             self._heard[chunk.index] = found.spans, prints.astype(np.float16)
 
     def write(self, chunk: Chunk, hypothesis: Hypothesis) -> list[Segment]:
@@ -65,24 +69,24 @@ class VoicesWriter:
         return list(split(self._segments, self._names(said_by, centres)))
 
     def _centres(self, spans: Sequence[Span], prints: Voiceprints) -> Vectors:
-        shares = np.array([len(span) / self._encoder.window for span in spans], np.float32)
+        shares = np.array([len(span) / self._load().window for span in spans], np.float32)
         whole = shares >= WHOLE
         chosen = whole if whole.sum() >= max(2, self._n_speakers or 0) else np.ones(len(spans), bool)
         return speakers(prints[chosen], shares[chosen], self._n_speakers)
 
     def _names(self, said_by: Sequence[int], centres: Vectors) -> list[str]:
         """The known ones by their names, all others A, B, … in the order in which they first speak."""
-        known = list(self._known)
-        samples = [self._encoder.embed(*_all_of(sound, self._encoder.window)) for sound in self._known.values()]
+        encoder = self._load()
+        samples = [encoder.embed(one.pcm, _all_of(one.pcm, encoder.window)) for one in self._known]
         names = {
-            speaker: known[reference]
+            speaker: self._known[reference].name
             for speaker, reference in enumerate(named(centres, samples))
             if reference is not None
         }
-        unknown = labels(known)
-        return [names[speaker] if speaker in names else names.setdefault(speaker, next(unknown)) for speaker in said_by]
+        unknown = labels({one.name for one in self._known})
+        return [names[one] if one in names else names.setdefault(one, next(unknown)) for one in said_by]
 
 
-def _all_of(sound: Pcm, window: int) -> tuple[Pcm, list[int]]:
-    """A known speaker's sound, in windows."""
-    return sound, list(range(0, max(1, len(sound) - window + 1), window // 2))
+def _all_of(sound: Pcm, window: int) -> list[int]:
+    """Where windows begin that cover a known speaker's sound."""
+    return list(range(0, max(1, len(sound) - window + 1), window // 2))

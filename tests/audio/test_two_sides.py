@@ -112,7 +112,6 @@ def test_chunks_of_two_channels_are_those_of_each_and_none_comes_too_early(
     together = ChannelSegmenter(make)
     chunks: list[Chunk] = []
     for piece in in_blocks(np.arange(length), cuts):  # type: ignore[arg-type]
-
         chunks += together.push(block[:, piece])
     chunks += together.flush() if length else []
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))

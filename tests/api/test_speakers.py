@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import wave
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -51,7 +55,7 @@ def test_the_stream_has_the_same_segments(client: OpenAI, call: Path) -> None:
     assert done.to_dict() == {"type": "transcript.text.done", "text": whole.text}
 
 
-def ask(server: Server, recording: Path, path: str = "/v1/audio/transcriptions", **form: str) -> httpx.Response:
+def ask(server: Server, recording: Path, path: str = "/v1/audio/transcriptions", **form: Any) -> httpx.Response:
     with recording.open("rb") as file:
         return httpx.post(server.url + path, files={"file": file}, data=form, timeout=120)
 
@@ -80,3 +84,76 @@ def test_channels_are_one_of_three(server: Server, speech: Path) -> None:
     for path in ("/v1/audio/transcriptions", "/transcribe"):
         refused = ask(server, speech, path, channels="both")
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "channels")
+
+
+def wav(path: Path, pcm: np.ndarray) -> Path:
+    with wave.open(str(path), "wb") as recording:
+        recording.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        recording.writeframes(pcm.astype("<i2").tobytes())
+    return path
+
+
+def data_url(path: Path) -> str:
+    return "data:audio/wav;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def test_two_voices_in_one_channel_are_two_speakers_and_their_words_are_what_they_were(
+    server: Server, speech: Path
+) -> None:
+    asked = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
+    told = ask(server, speech, speakers="auto", **asked).json()
+    plain = ask(server, speech, **asked).json()
+    assert json.dumps(told["words"]) == json.dumps(plain["words"])
+    assert told["text"] == plain["text"]
+    turns = [speaker for speaker, _ in groupby(segment["speaker"] for segment in told["segments"])]
+    assert turns == ["A", "B"] * 3
+
+
+def test_as_many_speakers_as_were_asked_for(server: Server, speech: Path) -> None:
+    told = ask(server, speech, response_format="diarized_json", speakers="1").json()
+    assert {segment["speaker"] for segment in told["segments"]} == {"A"}
+
+
+def test_known_voices_have_their_names(client: OpenAI, speech: Path, tmp_path: Path) -> None:
+    second_sentence = read(speech)[53 * SAMPLE_RATE // 10 : 72 * SAMPLE_RATE // 10]
+    reference = wav(tmp_path / "reference.wav", second_sentence)
+    answer = client.audio.transcriptions.create(
+        file=speech,
+        model="demo",
+        response_format="diarized_json",
+        known_speaker_names=["Иван  Петрович"],
+        known_speaker_references=[data_url(reference)],
+    )
+    turns = [speaker for speaker, _ in groupby(segment.speaker for segment in answer.segments)]
+    assert turns == ["A", "Иван Петрович"] * 3
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("https://example.org/voice.wav", "nothing is fetched"),
+        ("data:audio/wav;base64,!!!", "not base64"),
+        ("data:audio/wav;base64,AAAA", "not a recording"),
+        ("", "one for each"),
+    ],
+)
+def test_a_reference_is_some_seconds_of_sound(server: Server, speech: Path, reference: str, reason: str) -> None:
+    form: dict[str, Any] = {"known_speaker_names[]": ["Иван", "Анна"][: 1 if reference else 2]}
+    form["known_speaker_references[]"] = [reference or "data:,"]
+    refused = ask(server, speech, response_format="diarized_json", **form)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "known_speaker_references")
+    assert reason in refused.json()["error"]["message"]
+
+
+def test_a_reference_is_neither_too_short_nor_too_long(server: Server, speech: Path, tmp_path: Path) -> None:
+    for seconds, reason in ((1, "shorter than"), (13, "longer than")):
+        reference = wav(tmp_path / "reference.wav", read(speech)[: seconds * SAMPLE_RATE])
+        form = {"known_speaker_names[]": "Иван", "known_speaker_references[]": data_url(reference)}
+        refused = ask(server, speech, response_format="diarized_json", **form)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "known_speaker_references")
+        assert reason in refused.json()["error"]["message"]
+
+
+def test_references_of_whatever_size_are_refused_in_time(server: Server, speech: Path) -> None:
+    refused = ask(server, speech, **{"known_speaker_references[]": "data:audio/wav;base64," + "A" * (1 << 20)})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "known_speaker_references[]")

@@ -100,7 +100,7 @@ def data_url(path: Path) -> str:
 def test_two_voices_in_one_channel_are_two_speakers_and_their_words_are_what_they_were(
     server: Server, speech: Path
 ) -> None:
-    asked = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
+    asked: dict[str, Any] = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
     told = ask(server, speech, speakers="auto", **asked).json()
     plain = ask(server, speech, **asked).json()
     assert json.dumps(told["words"]) == json.dumps(plain["words"])

@@ -15,7 +15,7 @@ D = 64
 def voices(n: int) -> Vectors:
     """Voices that are as alike, 0.45, as people's are to the network."""
     own, common = np.eye(n, D, dtype=np.float32), np.eye(1, D, D - 1, dtype=np.float32)
-    return np.sqrt(np.float32(0.55)) * own + np.sqrt(np.float32(0.45)) * common
+    return np.asarray(np.sqrt(np.float32(0.55)) * own + np.sqrt(np.float32(0.45)) * common)
 
 
 def prints(turns: list[int], seed: int) -> Vectors:
@@ -25,7 +25,7 @@ def prints(turns: list[int], seed: int) -> Vectors:
     noisy = voices(max(turns) + 1)[turns] + np.sqrt(np.float32(1 / 3)) * noise / np.linalg.norm(
         noise, axis=1, keepdims=True
     )
-    return noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+    return np.asarray(noisy / np.linalg.norm(noisy, axis=1, keepdims=True))
 
 
 @settings(max_examples=30, deadline=None)

@@ -22,10 +22,11 @@ export const FORMATS = {
   txt: (result) => result.text,
   srt: (result) =>
     [...cues(result.segments)]
-      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${cue.text.replaceAll("-->", "→")}\n\n`)
+      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${said(cue).replaceAll("-->", "→")}\n\n`)
       .join(""),
   vtt: (result) =>
-    "WEBVTT\n\n" + [...cues(result.segments)].map((cue) => `${timing(cue, ".")}\n${escaped(cue.text)}\n\n`).join(""),
+    "WEBVTT\n\n" +
+    [...cues(result.segments)].map((cue) => `${timing(cue, ".")}\n${voice(cue)}${escaped(cue.text)}\n\n`).join(""),
   json: (result) => JSON.stringify(result, null, 2),
 };
 
@@ -47,7 +48,7 @@ function* cues(segments) {
   for (const segment of segments) {
     const start = Math.max(end, Math.round(segment.start * 1000));
     end = Math.max(start + 1, Math.round(segment.end * 1000));
-    yield { start, end, text: segment.text };
+    yield { start, end, text: segment.text, speaker: segment.speaker };
   }
 }
 
@@ -58,5 +59,9 @@ function stamp(ms, mark) {
   const s = Math.floor(ms / 1000);
   return `${pad(Math.floor(s / 3600), 2)}:${pad(Math.floor(s / 60) % 60, 2)}:${pad(s % 60, 2)}${mark}${pad(ms % 1000, 3)}`;
 }
+
+const said = (cue) => (cue.speaker === undefined ? cue.text : `${cue.speaker}: ${cue.text}`);
+
+const voice = (cue) => (cue.speaker === undefined ? "" : `<v ${escaped(cue.speaker)}>`);
 
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

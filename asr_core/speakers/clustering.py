@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Weights = NDArray[np.float32]
-Labels = NDArray[np.intp]
+Prints = NDArray[np.float16] | NDArray[np.float32]
 
 ONE_VOICE = 0.64
 """Mean likeness from which on two clusters are one speaker: that of one voice's windows is 0.75 ± 0.06, that of two
@@ -34,23 +34,45 @@ LEAST, LEAST_SHARE = 1.2, 0.1
 ROUNDS = 5
 
 
-def speakers(prints: Vectors, weights: Weights, n_speakers: int | None = None) -> Vectors:
+def speakers(prints: Prints, weights: Weights, n_speakers: int | None = None) -> Vectors:
     """What each speaker sounds like, [K, D], each of length 1: as many as told, or as there seem to be.
 
-    `prints` are voiceprints, [N, D], in order of time; `weights`, [N], how much of a window each is made of.
+    `prints` are voiceprints, [N, D], in order of time; `weights`, [N], how much each of them says: it may be nothing.
     """
-    sums, masses = prints * weights[:, None], weights
+    sums, masses = _summed(prints, weights)
     while len(sums) > MOST:
-        batches = [slice(at, at + MOST) for at in range(0, len(sums), MOST)]
-        parts = [joined(sums[batch], masses[batch], SURELY_ONE_VOICE, FEW) for batch in batches]
+        parts = [joined(sums[run], masses[run], SURELY_ONE_VOICE, FEW) for run in _runs(len(sums))]
         sums, masses = (np.concatenate(part) for part in zip(*parts, strict=True))
     centres = _normalized(_found(sums, masses, n_speakers))
     for _ in range(ROUNDS if len(centres) > 1 else 0):
-        nearest = (prints @ centres.T).argmax(axis=1)
-        members = np.zeros((len(centres), len(prints)), np.float32)
-        members[nearest, np.arange(len(prints))] = weights
-        centres = _normalized(np.where(members.any(axis=1, keepdims=True), members @ prints, centres))
+        members = np.zeros_like(centres)
+        for run in _runs(len(prints)):
+            here = prints[run].astype(np.float32)
+            np.add.at(members, (here @ centres.T).argmax(axis=1), here * weights[run, None])
+        centres = _normalized(np.where(members.any(axis=1, keepdims=True), members, centres))
     return centres
+
+
+def likeness(prints: Prints, centres: Vectors) -> Vectors:
+    """How like each speaker, [K, D], each voiceprint, [N, D], is: [N, K]."""
+    return np.concatenate([prints[run].astype(np.float32) @ centres.T for run in _runs(len(prints))])
+
+
+def _summed(prints: Prints, weights: Weights) -> tuple[Vectors, Weights]:
+    """The voiceprints that say something, each a cluster; joined in runs where they are more than `MOST`."""
+    parts = []
+    for run in _runs(len(prints)):
+        chosen = weights[run] > 0
+        masses = weights[run][chosen]
+        sums = prints[run][chosen].astype(np.float32) * masses[:, None]
+        parts.append((sums, masses) if len(prints) <= MOST else joined(sums, masses, SURELY_ONE_VOICE, FEW))
+    sums, masses = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sums, masses
+
+
+def _runs(n: int) -> list[slice]:
+    """`MOST` at a time: ten hours of voiceprints are not copied to be looked at."""
+    return [slice(at, at + MOST) for at in range(0, n, MOST)]
 
 
 def _found(sums: Vectors, masses: Weights, n_speakers: int | None) -> Vectors:

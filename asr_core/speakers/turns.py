@@ -35,15 +35,17 @@ class Heard:
 def who_says(words: Sequence[Word], heard: Heard) -> list[int]:
     """The most likely speaker of each word (Viterbi): as the windows around it sound, with as few changes as can be."""
     evidence = _evidence(words, heard)
-    score = np.zeros(evidence.shape[1]) if not len(evidence) else evidence[0].copy()
-    came_from: list[NDArray[np.intp]] = []
+    if not len(words):
+        return []
+    score = evidence[0].copy()
+    came_from = np.empty(evidence.shape, np.int16)
     for n in range(1, len(words)):
         in_pause = words[n].start_s - words[n - 1].end_s >= PAUSE_S
         changed = score.max() - (CHANGE_IN_PAUSE if in_pause else CHANGE)
-        came_from.append(np.where(score >= changed, np.arange(len(score)), score.argmax()))
+        came_from[n] = np.where(score >= changed, np.arange(len(score)), score.argmax())
         score = np.maximum(score, changed) + evidence[n]
-    speakers = [int(score.argmax())] if len(words) else []
-    for origins in reversed(came_from):
+    speakers = [int(score.argmax())]
+    for origins in came_from[:0:-1]:
         speakers.append(int(origins[speakers[-1]]))
     return speakers[::-1]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asr_core.speakers.clustering import Vectors, named, speakers
-from asr_core.speakers.encoder import SpeakerEncoder, Voiceprints
+from asr_core.speakers.clustering import Vectors, Weights, likeness, named, speakers
+from asr_core.speakers.encoder import SpeakerEncoder
 from asr_core.speakers.labels import labels
 from asr_core.speakers.sides import SidesWriter
 from asr_core.speakers.turns import Heard, split, who_says
@@ -62,17 +62,17 @@ class VoicesWriter:
         spans = [span for index in sorted(self._heard) for span in self._heard[index][0]]
         if not spans:
             return list(split(self._segments, ["A"] * sum(len(segment.words) for segment in self._segments)))
-        prints = np.concatenate([self._heard[index][1] for index in sorted(self._heard)]).astype(np.float32)
-        centres = self._centres(spans, prints)
+        prints = np.concatenate([self._heard[index][1] for index in sorted(self._heard)])
+        self._heard.clear()
+        centres = speakers(prints, self._weights(spans), self._n_speakers)
         words = [word for segment in self._segments for word in segment.words]
-        said_by = who_says(words, Heard(spans, prints @ centres.T))
+        said_by = who_says(words, Heard(spans, likeness(prints, centres)))
         return list(split(self._segments, self._names(said_by, centres)))
 
-    def _centres(self, spans: Sequence[Span], prints: Voiceprints) -> Vectors:
+    def _weights(self, spans: Sequence[Span]) -> Weights:
         shares = np.array([len(span) / self._load().window for span in spans], np.float32)
         whole = shares >= WHOLE
-        chosen = whole if whole.sum() >= max(2, self._n_speakers or 0) else np.ones(len(spans), bool)
-        return speakers(prints[chosen], shares[chosen], self._n_speakers)
+        return np.where(whole, shares, np.float32(0)) if whole.sum() >= max(2, self._n_speakers or 0) else shares
 
     def _names(self, said_by: Sequence[int], centres: Vectors) -> list[str]:
         """The known ones by their names, all others A, B, … in the order in which they first speak."""

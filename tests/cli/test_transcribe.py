@@ -183,3 +183,10 @@ def test_subtitles_have_the_lines_that_were_asked_for(run: Run, speech: Path) ->
     said = [line for line in done.stdout.splitlines()[1:] if line and "-->" not in line]
     assert max(map(len, said)) <= 20
     assert len(said) == done.stdout.count("-->")
+
+
+def test_who_spoke_is_told_where_it_is_asked(run: Run, server: Server, speech: Path) -> None:
+    there = run("transcribe", speech, "-f", "srt", "--speakers", "2", "-o", "-", "--server", server.url)
+    assert (there.returncode, there.stdout.count("\nB: ") > 0) == (0, True), there.stderr
+    refused = run("transcribe", speech, "--speakers", "many", "--server", server.url)
+    assert (refused.returncode, "auto" in refused.stderr) == (2, True)

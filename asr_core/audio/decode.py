@@ -21,7 +21,7 @@ from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, 
 from asr_core.audio.header import Track
 from asr_core.audio.length import Packets
 from asr_core.audio.sides import Sides
-from asr_core.audio.source import MIXED, ONE, FfmpegSource, Handover, apart, decoding
+from asr_core.audio.source import MIXED, ONE, FfmpegSource, Handover, all_mixed, apart, decoding
 from asr_core.audio.tracks import listening_order
 from asr_core.audio.wav import SAMPLE_BYTES, WavSource, plain_samples
 from asr_core.errors import AudioTooLong, BadAudio
@@ -226,6 +226,8 @@ class _Decoder:
 
 
 def _mixed(track: Track) -> Handover:
+    if track.channels > MAX_CHANNELS:
+        return all_mixed(track.channels)
     return ONE if track.mono else MIXED
 
 

@@ -59,6 +59,12 @@ def apart(channels: int) -> Handover:
     return Handover(f"aresample={SAMPLE_RATE}:osf=flt,pan={channels}c|{same},aformat=flt", channels)
 
 
+def all_mixed(channels: int) -> Handover:
+    """The mean of so many channels, for which ffmpeg has no way to mix them."""
+    mean = "+".join(f"{1 / channels:.6f}*c{n}" for n in range(channels))
+    return Handover(f"aresample={SAMPLE_RATE}:osf=fltp,pan=mono|c0={mean},aformat=flt", 1)
+
+
 def decoding(path: Path, track: int, handover: Handover) -> tuple[str, ...]:
     """ffmpeg's arguments to decode one track into a pipe, with the times that the container gives its frames."""
     return (

@@ -35,9 +35,13 @@ class SidesWriter:
 
     def flush(self) -> list[Segment]:
         """Give the last segments, after the last chunk."""
+        mixed: list[Segment] = []
         for channel, writer in self._writers.items():
-            self._hold(channel or 0, writer.flush())
-        return self._release(float("inf"))
+            if channel is None:
+                mixed += writer.flush()
+            else:
+                self._hold(channel, writer.flush())
+        return mixed + self._release(float("inf"))
 
     def _hold(self, channel: int, written: list[Segment]) -> None:
         label = next(islice(labels(), channel, None))

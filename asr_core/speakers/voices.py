@@ -55,10 +55,11 @@ class VoicesWriter:
         return []
 
     def flush(self) -> list[Segment]:
-        """All segments of a recording of one channel."""
+        """All segments of a recording of one channel; the last ones of several."""
         last = self._writer.flush()
-        if not self._segments:
+        if not self._heard:
             return last
+        self._segments += last
         spans = [span for index in sorted(self._heard) for span in self._heard[index][0]]
         if not spans:
             return list(split(self._segments, ["A"] * sum(len(segment.words) for segment in self._segments)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import wave
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +15,12 @@ from hypothesis import strategies as st
 from asr_core.audio.channels import ChannelSegmenter
 from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.crosstalk import HOP, Crosstalk
+from asr_core.audio.decode import decode
 from asr_core.audio.downmix import WINDOW, Sound
 from asr_core.audio.header import Header
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.sides import Sides
-from asr_core.types import INT16_SCALE, SAMPLE_RATE, Chunk
+from asr_core.types import INT16_SCALE, SAMPLE_RATE, ChannelMode, Chunk, Pcm
 from tests.audio.signals import in_blocks
 from tests.audio.voices import LEVELS, QUIET_COUNTS, LoudIsSpeech, sound
 from tests.engine.engines import SAMPLE, read
@@ -132,3 +136,23 @@ def test_a_layout_says_how_many_channels_there_are(layout: str, channels: int) -
     header = Header()
     header.read(f"[info]   Stream #0:0: Audio: pcm_s16le, 16000 Hz, {layout}, s16, 256 kb/s")
     assert [track.channels for track in header.tracks] == [channels]
+
+
+async def decoded(path: Path, channels: ChannelMode) -> list[Pcm]:
+    async with decode(path, max_seconds=60, channels=channels) as blocks:
+        return [block async for block in blocks]
+
+
+@pytest.mark.parametrize(("n_channels", "n_heard"), [(1, 1), (2, 2), (3, 3), (6, 6), (8, 8), (9, 1)])
+def test_up_to_eight_channels_are_heard_as_they_are(tmp_path: Path, n_channels: int, n_heard: int) -> None:
+    pcm = np.random.default_rng(2).integers(-3000, 3000, (11 * SAMPLE_RATE, n_channels)).astype("<i2")
+    path = tmp_path / "channels.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((n_channels, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(pcm.tobytes())
+    blocks = asyncio.run(decoded(path, "split"))
+    assert sum(block.shape[-1] for block in blocks) == len(pcm)
+    assert {block.shape[0] if block.ndim > 1 else 1 for block in blocks} == {n_heard}
+    if n_heard == n_channels > 1:
+        np.testing.assert_array_equal(np.concatenate(blocks, axis=1), pcm.T)
+    assert [block.ndim for block in asyncio.run(decoded(path, "mix"))] == [1, 1]

@@ -36,6 +36,9 @@ COUNTED_AFTER = 600 * SAMPLE_RATE
 MAX_CHANNELS = 8
 """More of them are mixed, whatever was asked for."""
 
+MOST_CHANNELS = 64
+"""As many as ffmpeg has places for; a header may say more."""
+
 
 class Source(Protocol):
     @property
@@ -226,7 +229,7 @@ class _Decoder:
 
 
 def _mixed(track: Track) -> Handover:
-    if track.channels > MAX_CHANNELS:
+    if MAX_CHANNELS < track.channels <= MOST_CHANNELS:
         return all_mixed(track.channels)
     return ONE if track.mono else MIXED
 

@@ -18,9 +18,9 @@ FILE_FIELD = "file"
 MAX_PARTS = 256
 MAX_FIELD_BYTES = 16 * 1024
 """Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
-MAX_SOUND_BYTES = 1 << 20
-"""Of a text field that is some seconds of sound, and four times as much of all of them."""
-MAX_SOUNDS_BYTES = 4 * MAX_SOUND_BYTES
+MAX_SOUND_BYTES = 2 << 20
+"""Of a text field that is some seconds of sound, and twice as much of all of them."""
+MAX_SOUNDS_BYTES = 2 * MAX_SOUND_BYTES
 MAX_PREAMBLE_BYTES = 16 * 1024
 """Before the first boundary: nothing of it means anything."""
 

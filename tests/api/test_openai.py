@@ -66,6 +66,7 @@ def test_each_format_comes_as_what_it_is(answers: dict[str, httpx.Response]) -> 
         "srt": "text/plain; charset=utf-8",
         "verbose_json": "application/json",
         "vtt": "text/vtt; charset=utf-8",
+        "diarized_json": "application/json",
     }
 
 

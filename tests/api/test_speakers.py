@@ -155,5 +155,5 @@ def test_a_reference_is_neither_too_short_nor_too_long(server: Server, speech: P
 
 
 def test_references_of_whatever_size_are_refused_in_time(server: Server, speech: Path) -> None:
-    refused = ask(server, speech, **{"known_speaker_references[]": "data:audio/wav;base64," + "A" * (1 << 20)})
+    refused = ask(server, speech, **{"known_speaker_references[]": "data:audio/wav;base64," + "A" * (2 << 20)})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "known_speaker_references[]")

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 """The formats that OpenAI's API knows."""
 
 OFFICIAL_MODELS = (
@@ -49,6 +49,14 @@ Precision = Literal["fp32", "bf16", "int8"]
 
 PrecisionSetting = Literal["auto", Precision]
 """`auto` leaves it to the machine."""
+
+ChannelMode = Literal["mix", "split", "auto"]
+"""What becomes of a recording's channels: they are mixed; each is heard by itself; or two are if they are two sides."""
+
+SpeakerCount = Literal["auto"] | int
+"""As many as there seem to be, or so many."""
+
+MAX_SPEAKERS = 20
 
 SAMPLE_RATE = 16_000
 """Samples a second, everywhere: Silero and every GigaAM model expect it."""
@@ -129,6 +137,15 @@ class Hints:
     spelling: KeywordsSpelling = "original"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownSpeaker:
+    """Somebody whose voice is known."""
+
+    name: str
+    pcm: Pcm
+    """Some seconds of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """What one transcription may choose for itself."""
@@ -141,6 +158,10 @@ class JobOptions:
     audio_track: int | None = None
     """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
     hints: Hints = Hints()
+    channels: ChannelMode = "mix"
+    speakers: SpeakerCount | None = None
+    """How many voices to tell apart, where channels do not tell; None: nobody asked."""
+    known_speakers: tuple[KnownSpeaker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +187,11 @@ class Chunk:
     """Where in `heard` the VAD hears nobody in the sound as it is: unlikely words there do not count."""
 
     goes_on: bool = False
-    """Whether speech goes on in the next chunk: the two then hear some of each other's span."""
+    """Whether speech goes on in the channel's next chunk: the two then hear some of each other's span."""
+    channel: int | None = None
+    """Which channel it is of, where each is heard by itself."""
+    settled: int = 0
+    """No chunk of a higher index is heard from before this sample; told where there are channels."""
 
     @property
     def heard(self) -> Span:
@@ -221,6 +246,8 @@ class Segment:
     tokens: tuple[Token, ...]
     avg_logprob: float
     no_speech_prob: float
+    speaker: str | None = None
+    """Who says it, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

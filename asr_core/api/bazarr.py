@@ -21,7 +21,8 @@ from starlette.types import Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import AudioTrack, LineCount, LineWidth, Lower, bad_request, given
+from asr_core.api.fields import Lower, bad_request, given
+from asr_core.api.form import AudioTrack, LineCount, LineWidth
 from asr_core.api.native import segment_with_words
 from asr_core.api.upload import Upload, no_fields
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout

@@ -23,6 +23,9 @@ MAX_LIST_BYTES = 512 * 1024
 """Of a field that is a list: all keywords may come in one, comma-separated."""
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 """Of all text fields."""
+MAX_SOUND_BYTES = 2 << 20
+"""Of a text field that is some seconds of sound, and twice as much of all of them."""
+MAX_SOUNDS_BYTES = 2 * MAX_SOUND_BYTES
 MAX_PREAMBLE_BYTES = 16 * 1024
 """Before the first boundary: nothing of it means anything."""
 
@@ -51,6 +54,8 @@ class Keep(Enum):
     """It is refused if it is too long."""
     LIST = auto()
     """The same, and it may be as long as a list is."""
+    SOUND = auto()
+    """It may be far longer."""
     BEGINNING = auto()
     """What is too long is cut."""
     NOTHING = auto()
@@ -70,6 +75,7 @@ class FormDecoder:
         self._parts = 0
         self._n_text = 0
         """Bytes of text fields that were kept."""
+        self._sounds_bytes_left = MAX_SOUNDS_BYTES
         self._has_file = False
         self._ended = False
         self._header_name = bytearray()
@@ -175,8 +181,12 @@ class FormDecoder:
         if self._sink is None:
             return
         self._sink += memoryview(data)[start:end]
-        most = MAX_LIST_BYTES if self._kept is Keep.LIST else MAX_FIELD_BYTES
-        if self._sink is self.file_data or len(self._sink) <= most:
+        if self._sink is self.file_data:
+            return
+        most = {Keep.LIST: MAX_LIST_BYTES, Keep.SOUND: min(MAX_SOUND_BYTES, self._sounds_bytes_left)}.get(
+            self._kept, MAX_FIELD_BYTES
+        )
+        if len(self._sink) <= most:
             return
         if self._kept is not Keep.BEGINNING:
             raise BadRequest(f"The value is longer than {most} bytes.", self._name)
@@ -184,7 +194,10 @@ class FormDecoder:
 
     def _end_part(self) -> None:
         if self._sink is not None and self._sink is not self.file_data:
-            self._n_text += len(self._sink)
+            if self._kept is Keep.SOUND:
+                self._sounds_bytes_left -= len(self._sink)
+            else:
+                self._n_text += len(self._sink)
             if self._n_text > MAX_TEXT_BYTES:
                 raise BadRequest(f"The form's texts are longer than {MAX_TEXT_BYTES >> 20} MiB.")
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -22,10 +23,12 @@ from starlette.types import ASGIApp, Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import AudioTrack, HintsForm, bad_request, parse_form, unquoted
+from asr_core.api.fields import bad_request, split, unquoted
+from asr_core.api.form import AudioTrack, HintsForm, parse_form
 from asr_core.api.form import wanted as wanted_of_form
 from asr_core.api.multipart import Keep
 from asr_core.api.problems import answer_to
+from asr_core.api.speakers import SpeakerFields
 from asr_core.api.stream import PING_S, LiveStream
 from asr_core.api.upload import Upload
 from asr_core.settings import Settings
@@ -37,7 +40,7 @@ _NDJSON = "application/x-ndjson"
 _BLANK = "\n"
 
 
-class NativeForm(HintsForm):
+class NativeForm(HintsForm, SpeakerFields):
     """What a call may choose besides the recording: a part of what OpenAI's form may."""
 
     audio_track: AudioTrack = None
@@ -45,8 +48,7 @@ class NativeForm(HintsForm):
 
 def wanted(field_name: str) -> Keep:
     """How much of a form's field means anything to these routes."""
-    name = field_name.partition("[")[0]
-    return wanted_of_form(field_name) if name in NativeForm.model_fields else Keep.NOTHING
+    return wanted_of_form(field_name) if split(field_name)[0] in NativeForm.model_fields else Keep.NOTHING
 
 
 def job_options(upload: Upload, settings: Settings) -> JobOptions:
@@ -61,7 +63,7 @@ def chosen(settings: Settings, **values: Any) -> JobOptions:
         form = NativeForm.model_validate(values)
     except ValidationError as exc:
         raise bad_request(exc) from exc
-    return JobOptions(settings.vad, audio_track=form.audio_track, hints=form.hints)
+    return replace(form.job_options(settings.vad), audio_track=form.audio_track, hints=form.hints)
 
 
 async def transcribe(backend: Backend, path: Path, options: JobOptions) -> dict[str, Any]:

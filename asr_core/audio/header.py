@@ -21,7 +21,8 @@ _DURATION = re.compile(
 _STREAM = re.compile(
     r"  Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^()]*)\))?: (?P<kind>\w+): (?P<about>.*)"
 )
-_MONO = re.compile(r" Hz, (?:mono|1 channels)\b")
+_LAYOUT = re.compile(r" Hz, (?:(?P<count>\d+) channels|(?P<name>[a-z]+)|(?P<points>\d+(?:\.\d+)+))")
+_NAMED = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
 _ERRORS = frozenset({"error", "fatal", "panic"})
 _NO_RESOURCES = tuple(os.strerror(number) for number in (errno.ENOMEM, errno.EAGAIN))
 """How the C library calls it when a process may not have more memory, or threads."""
@@ -45,7 +46,12 @@ class Track:
     """Among the file's streams of all kinds."""
     language: str
     default: bool
-    mono: bool
+    channels: int
+    """0 where that is not understood."""
+
+    @property
+    def mono(self) -> bool:
+        return self.channels == 1
 
     @property
     def russian(self) -> bool:
@@ -127,8 +133,18 @@ class Header:
     def _take_stream(self, match: re.Match[str]) -> None:
         about = match["about"]
         if match["kind"] == "Audio":
-            language, default, mono = match["language"] or "", "(default)" in about, bool(_MONO.search(about))
-            self.tracks.append(Track(int(match["index"]), language, default, mono))
+            language, default = match["language"] or "", "(default)" in about
+            self.tracks.append(Track(int(match["index"]), language, default, _channels(about)))
             self.tracks.sort(key=lambda track: track.index)  # said program by program where there are programs
         elif match["kind"] == "Video" and "(attached pic)" not in about:
             self.only_sound = False
+
+
+def _channels(about: str) -> int:
+    """`44100 Hz, 5.1(side), fltp` → 6; 0 for a layout with a name that is not known."""
+    layout = _LAYOUT.search(about)
+    if layout is None:
+        return 0
+    if layout["points"]:
+        return sum(map(int, layout["points"].split(".")))
+    return int(layout["count"]) if layout["count"] else _NAMED.get(layout["name"], 0)

@@ -21,13 +21,12 @@ from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.cli import sample
 from asr_core.cli.local import local_transcriber
 from asr_core.cli.speed import layer_speeds
-from asr_core.cli.wish import Wish
 from asr_core.errors import AsrError, ConfigurationError, FfmpegMissing
 from asr_core.model.cpu import available_cores
 from asr_core.model.linear import has_onednn
 from asr_core.model.weights import DEMO, MD5, WeightsStore, room_for
 from asr_core.settings import Settings
-from asr_core.types import Transcript
+from asr_core.types import JobOptions, Transcript
 
 GIB = 1 << 30
 
@@ -196,7 +195,7 @@ def recognition(settings: Settings) -> Iterator[Finding]:
 
 
 async def _recognize(settings: Settings) -> Transcript:
-    async with local_transcriber(settings, Wish(), say=lambda _: None) as transcriber:
+    async with local_transcriber(settings, JobOptions(settings.vad), say=lambda _: None) as transcriber:
         return await transcriber.transcribe(sample.RECORDING, heard=lambda _: None)
 
 

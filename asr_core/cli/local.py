@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from asr_core.cli.batch import Heard
-from asr_core.cli.wish import Wish
 from asr_core.engine.engine import Engine
 from asr_core.settings import Settings
 from asr_core.types import JobOptions, Transcript
@@ -17,10 +16,10 @@ from asr_core.types import JobOptions, Transcript
 class LocalTranscriber:
     """An engine of our own, kept busy."""
 
-    def __init__(self, engine: Engine, settings: Settings, wish: Wish) -> None:
+    def __init__(self, engine: Engine, settings: Settings, options: JobOptions) -> None:
         self.parallel = settings.max_queue
         self._engine = engine
-        self._options = JobOptions(settings.vad, audio_track=wish.audio_track, hints=wish.hints)
+        self._options = options
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         segments = []
@@ -33,9 +32,11 @@ class LocalTranscriber:
 
 @asynccontextmanager
 async def local_transcriber(
-    settings: Settings, wish: Wish, say: Callable[[str], None]
+    settings: Settings, options: JobOptions, say: Callable[[str], None]
 ) -> AsyncIterator[LocalTranscriber]:
     """An engine, once its model is loaded; `say` is told which that is. Raises ModelError if it cannot be.
+
+    `options` are those of every recording.
 
     When the task is cancelled, the engine is left as it is: it may be minutes before the workers listen, and
     whoever interrupts a program does not want to wait for that.
@@ -46,7 +47,7 @@ async def local_transcriber(
         await engine.ready()
         status = engine.status
         say(f"{status.model} on {status.device} in {status.precision}")
-        yield LocalTranscriber(engine, settings, wish)
+        yield LocalTranscriber(engine, settings, options)
     finally:
         task = asyncio.current_task()
         if not (task and task.cancelling()):

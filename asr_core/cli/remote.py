@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from math import exp
 from pathlib import Path
@@ -14,7 +13,6 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
-from asr_core.cli.wish import Wish
 from asr_core.errors import Busy, Unauthorized
 from asr_core.types import RUSSIAN, Segment, Transcript, Word
 
@@ -34,10 +32,10 @@ TIMEOUT = httpx.Timeout(86_400.0, connect=10.0)
 class RemoteTranscriber:
     """The server that `client` is for."""
 
-    def __init__(self, client: httpx.AsyncClient, wish: Wish, max_queue: int, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, fields: Mapping[str, str], max_queue: int, patience_s: float) -> None:
         self.parallel = max(1, max_queue // SHARE)
         self._client = client
-        self._fields = _fields(wish)
+        self._fields = fields
         self._patience_s = patience_s
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
@@ -86,22 +84,13 @@ class RemoteTranscriber:
             raise Unreachable(f"{self._client.base_url} cannot be reached: {_reason(error)}.") from error
 
 
-def _fields(wish: Wish) -> dict[str, str]:
-    """A form's fields; those of a request without a wish are none, which servers of any age take."""
-    fields = {} if wish.audio_track is None else {"audio_track": str(wish.audio_track)}
-    if wish.hints.keywords:
-        words = [keyword.text for keyword in wish.hints.keywords]
-        fields |= {"keywords": json.dumps(words, ensure_ascii=False), "keywords_spelling": wish.hints.spelling}
-    return fields
-
-
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, wish: Wish, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, fields: Mapping[str, str], say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
-    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
+    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it;
+    `fields` go with every recording.
 
-    `wish` goes with each recording.
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
     address = _address(url)
@@ -113,7 +102,7 @@ async def remote_transcriber(
     async with client:
         health = await _health(client)
         say(f"{health['model']} at {address}")
-        yield RemoteTranscriber(client, wish, health.get("max_queue", USUAL_QUEUE), patience_s)
+        yield RemoteTranscriber(client, fields, health.get("max_queue", USUAL_QUEUE), patience_s)
 
 
 def _sendable_name(path: Path) -> str:
@@ -168,4 +157,5 @@ def _segment(event: dict[str, Any]) -> Segment:
         tokens=(),
         avg_logprob=event["avg_logprob"],
         no_speech_prob=event["no_speech_prob"],
+        speaker=event.get("speaker"),
     )

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import Piece, Workers
 from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
@@ -43,18 +43,26 @@ class Tally:
     """Chunks whose wait is over."""
 
 
+class Cutter(Protocol):
+    """Cuts a recording's blocks into chunks."""
+
+    def push(self, block: Pcm) -> list[Chunk]: ...
+
+    def flush(self) -> list[Chunk]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Analysis:
     """Speech detection in a job's next block, and the number of chunks that it gave."""
 
     job: Job
-    segmenter: Segmenter
+    cutter: Cutter
     block: Pcm
     is_last: bool
     n_chunks: asyncio.Future[int]
 
     def run(self) -> list[Chunk]:
-        return self.segmenter.push(self.block) + (self.segmenter.flush() if self.is_last else [])
+        return self.cutter.push(self.block) + (self.cutter.flush() if self.is_last else [])
 
 
 class Dispatcher:
@@ -90,11 +98,11 @@ class Dispatcher:
             self._scheduler.remove(job)
             self.jobs.discard(job)
 
-    def analyser(self, job: Job, segmenter: Segmenter) -> Analyse:
+    def analyser(self, job: Job, cutter: Cutter) -> Analyse:
         """What cuts the job's blocks into chunks, on whichever worker is free, and queues them."""
 
         async def analyse(block: Pcm, is_last: bool) -> int:
-            analysis = _Analysis(job, segmenter, block, is_last, asyncio.get_running_loop().create_future())
+            analysis = _Analysis(job, cutter, block, is_last, asyncio.get_running_loop().create_future())
             self._analyses.append(analysis)
             self._work.set()
             return await analysis.n_chunks
@@ -158,6 +166,7 @@ class Dispatcher:
                 pieces = [Piece(job.model, chunk, job.glossary) for job, chunk in batch]
                 work = partial(self._workers.recognize, pieces)
                 hypotheses = await self._workers.run(work, self._threads_for(chunks))
+            await self._listen(batch)
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:
             log.exception("The model failed on a batch of %d", len(batch))
@@ -166,6 +175,13 @@ class Dispatcher:
         self.tally.compute_s += time.perf_counter() - begin
         for (job, chunk), hypothesis in heard:
             self._deliver(job, chunk, hypothesis)
+
+    async def _listen(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        """Have those jobs hear their chunks' voices that want to know them."""
+        for job, chunk in batch:
+            if job.listener is not None and job in self.jobs:
+                with job.stages.running("voices"):
+                    await self._workers.run(partial(job.listener.hear, chunk))
 
     def _threads_for(self, chunks: Sequence[Chunk]) -> int:
         """Threads inside torch: a worker that is alone has the core of one that has nothing to do."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tenacity.wait import wait_base
 
+from asr_core.audio.channels import ChannelSegmenter
 from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.decode import Recording, decode
 from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
-from asr_core.engine.dispatcher import Dispatcher, Tally
+from asr_core.engine.dispatcher import Cutter, Dispatcher, Tally
 from asr_core.engine.feeding import feed
 from asr_core.engine.hints import Glossaries
 from asr_core.engine.jobs import BACKLOG, Job
@@ -24,7 +26,11 @@ from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFaile
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.process_memory import resident_mib
 from asr_core.settings import Settings
-from asr_core.types import RUSSIAN, JobOptions
+from asr_core.speakers.encoder import encoder
+from asr_core.speakers.sides import SidesWriter
+from asr_core.speakers.voices import VoicesWriter
+from asr_core.text.writer import Writer
+from asr_core.types import RUSSIAN, JobOptions, Segment
 from asr_core.wordlist import read_wordlist
 
 log = logging.getLogger(__name__)
@@ -143,17 +149,24 @@ class Engine:
         if self.n_jobs >= self._settings.max_queue:
             raise QueueFull(self.n_jobs)
         options = options or JobOptions(self._settings.vad)
-        job = Job(self._stages(), backlog=BACKLOG + self._workers.n - 1, keep_tokens=options.keep_tokens)
+        voices = _voices(options)
+        scribe = voices or (Writer() if options.channels == "mix" else SidesWriter())
+        backlog = BACKLOG + self._workers.n - 1
+        job = Job(self._stages(), scribe, voices, backlog=backlog, keep_tokens=options.keep_tokens)
         job.model = self._settings.called(options.model)
         job.known_languages = self.languages(options.model)
-        analyse = self._dispatcher.analyser(job, Segmenter(self._workers.vad, self._policy, options.vad))
+        analyse = self._dispatcher.analyser(job, self._cutter(options))
+
+        async def settle() -> Sequence[Segment]:
+            return scribe.flush() if voices is None else await self._workers.run(voices.flush)
+
         feeder: asyncio.Task[None] | None = None
         try:
             with self._dispatcher.serving(job):
                 listening = await self._glossaries.find(job.model, options.hints)
                 job.glossary = listening.glossary
                 job.warnings.extend(listening.warnings)
-                feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse))
+                feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse, settle))
                 await job.started
                 yield job
         finally:
@@ -161,9 +174,14 @@ class Engine:
                 feeder.cancel()
                 await asyncio.wait([feeder])
 
+    def _cutter(self, options: JobOptions) -> Cutter:
+        make = partial(Segmenter, self._workers.vad, self._policy, options.vad)
+        return make() if options.channels == "mix" else ChannelSegmenter(make)
+
     def _decoding(self, path: Path, options: JobOptions) -> AbstractAsyncContextManager[Recording]:
         max_seconds, ffmpeg = self._settings.max_audio_seconds, self._settings.ffmpeg
-        return decode(path, max_seconds=max_seconds, audio_track=options.audio_track, ffmpeg=ffmpeg)
+        track, channels = options.audio_track, options.channels
+        return decode(path, max_seconds=max_seconds, audio_track=track, channels=channels, ffmpeg=ffmpeg)
 
     async def _run(self) -> None:
         """Load the model, then work for as long as the engine lives; what ends that ends all jobs, and is seen."""
@@ -186,3 +204,11 @@ class Engine:
     def _fail_jobs(self, error: AsrError) -> None:
         for job in self._dispatcher.jobs:
             job.fail(error)
+
+
+def _voices(options: JobOptions) -> VoicesWriter | None:
+    """What tells voices apart, where that is asked for."""
+    if options.speakers is None:
+        return None
+    n_speakers = None if options.speakers == "auto" else options.speakers
+    return VoicesWriter(encoder, n_speakers, options.known_speakers)

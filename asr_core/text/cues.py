@@ -73,24 +73,34 @@ class Cue:
     start_ms: int
     end_ms: int
     lines: tuple[str, ...]
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Words that are shown together."""
+
+    words: Sequence[TimedWord]
+    speaker: str | None
 
 
 def cues(transcript: Transcript, layout: CueLayout) -> Iterator[Cue]:
     """The transcript's words as cues in order: none is empty, shorter than 1 ms or overlaps another."""
     now_ms = 0
-    for words, following in pairwise([*_groups(transcript.segments, layout), None]):
-        assert words
+    for group, following in pairwise([*_groups(transcript.segments, layout), None]):
+        assert group
+        words = group.words
         lines = _lines(words, layout.max_line_width)
         start_ms = max(now_ms, words[0].start_ms)
         spoken_ms = max(start_ms + 1, words[-1].end_ms)
         reading_ms = sum(map(len, lines)) * 1000 // CHARS_PER_S
         readable_ms = start_ms + min(max(MIN_MS, reading_ms), MAX_MS)
         if following:
-            free_ms = following[0].start_ms - GAP_MS
+            free_ms = following.words[0].start_ms - GAP_MS
         else:
             free_ms = max(milliseconds(transcript.duration_s), start_ms + MIN_MS)
         now_ms = max(spoken_ms, min(readable_ms, free_ms))
-        yield Cue(start_ms, now_ms, lines)
+        yield Cue(start_ms, now_ms, lines, group.speaker)
 
 
 def milliseconds(seconds: float) -> int:
@@ -98,20 +108,21 @@ def milliseconds(seconds: float) -> int:
     return round(round(seconds, 3) * 1000)
 
 
-def _groups(segments: Iterable[Segment], layout: CueLayout) -> Iterator[Sequence[TimedWord]]:
+def _groups(segments: Iterable[Segment], layout: CueLayout) -> Iterator[_Group]:
     """The words of each cue: a segment's, unless they are too many, or one alone that has a neighbour near by."""
     held: Sequence[TimedWord] = ()
+    speaker: str | None = None
     for segment in segments:
         for words in _fitting([*map(TimedWord.of, segment.words)], layout):
-            if held and _belong_together(held, words):
+            if held and segment.speaker == speaker and _belong_together(held, words):
                 *ready, held = _fitting((*held, *words), layout)
-                yield from ready
+                yield from (_Group(group, speaker) for group in ready)
             else:
                 if held:
-                    yield held
-                held = words
+                    yield _Group(held, speaker)
+                held, speaker = words, segment.speaker
     if held:
-        yield held
+        yield _Group(held, speaker)
 
 
 def _belong_together(words: Sequence[TimedWord], following: Sequence[TimedWord]) -> bool:

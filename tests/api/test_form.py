@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_core.api.form import TranscriptionForm, parse_form, unquoted, wanted
+from asr_core.api.fields import unquoted
+from asr_core.api.form import TranscriptionForm, parse_form, wanted
 from asr_core.api.multipart import MAX_LIST_BYTES, Keep
 from asr_core.errors import BadRequest, UnknownModel
 from asr_core.settings import OPENAI_MODELS, Settings
@@ -67,8 +68,10 @@ def test_what_means_no_does_not_stream(text: str) -> None:
     assert not parse(("stream", text)).streamed
 
 
-@pytest.mark.parametrize(("name", "streamed"), [(name, name in ("json", "text")) for name in get_args(ResponseFormat)])
-def test_only_json_and_text_are_streamed(name: str, streamed: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "streamed"), [(name, name in ("json", "text", "diarized_json")) for name in get_args(ResponseFormat)]
+)
+def test_only_what_comes_in_pieces_is_streamed(name: str, streamed: bool) -> None:
     assert parse(("stream", "true"), ("response_format", name)).streamed is streamed
 
 
@@ -107,7 +110,8 @@ def test_a_knob_that_is_not_given_keeps_its_configured_value() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "param"),
     [
-        ("response_format", "diarized_json", "response_format"),
+        ("response_format", "csv", "response_format"),
+        ("channels", "both", "channels"),
         ("response_format", "JSON5", "response_format"),
         ("max_line_width", "9", "max_line_width"),
         ("max_line_count", "0", "max_line_count"),

@@ -19,7 +19,6 @@ from asr_core.cli.output import FileSink
 from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
 from asr_core.cli.remote import remote_transcriber
-from asr_core.cli.wish import Wish
 from asr_core.text.formats import RenderOptions
 from tests.cli.conftest import Run
 from tests.conftest import Server
@@ -75,7 +74,7 @@ def batch_of(folder: Path, *names: str) -> list[BatchItem]:
 
 
 async def transcribe(items: list[BatchItem], url: str, report: Report, *, patience_s: float = 0.0) -> None:
-    async with remote_transcriber(url, "", Wish(), say=lambda _: None, patience_s=patience_s) as transcriber:
+    async with remote_transcriber(url, "", {}, say=lambda _: None, patience_s=patience_s) as transcriber:
         await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
 
 
@@ -102,7 +101,7 @@ def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path) -> None:
 
     async def lose_the_server() -> None:
         with stand_in(break_off_bad_ones) as url:
-            scope = remote_transcriber(url, "", Wish(), say=lambda _: None, patience_s=0.0)
+            scope = remote_transcriber(url, "", {}, say=lambda _: None, patience_s=0.0)
             transcriber = await scope.__aenter__()
         try:
             await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
@@ -158,7 +157,7 @@ def test_as_many_recordings_are_sent_at_once_as_the_servers_queue_allows(
     monkeypatch: pytest.MonkeyPatch, health: dict[str, int], parallel: int
 ) -> None:
     async def found(url: str) -> int:
-        async with remote_transcriber(url, "", Wish(), lambda message: None) as transcriber:
+        async with remote_transcriber(url, "", {}, lambda message: None) as transcriber:
             return transcriber.parallel
 
     said = json.dumps({"model": "stand-in"} | health).encode()

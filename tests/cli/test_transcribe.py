@@ -194,3 +194,10 @@ def test_keywords_are_the_same_here_and_on_a_server(
     options = ("--keywords", "Больница, Kubernetes", "--keywords-file", words, "-o", "-")
     assert run("transcribe", speech, *options).stdout.split() == expected.split()
     assert run("transcribe", speech, *options, "--server", server.url).stdout.split() == expected.split()
+
+
+def test_who_spoke_is_told_where_it_is_asked(run: Run, server: Server, speech: Path) -> None:
+    there = run("transcribe", speech, "-f", "srt", "--speakers", "2", "-o", "-", "--server", server.url)
+    assert (there.returncode, there.stdout.count("\nB: ") > 0) == (0, True), there.stderr
+    refused = run("transcribe", speech, "--speakers", "many", "--server", server.url)
+    assert (refused.returncode, "auto" in refused.stderr) == (2, True)

@@ -750,3 +750,20 @@ def test_where_pages_may_keep_nothing_a_key_lasts_as_long_as_the_page(
     assert text_of(page) == spoken_text
     page.get_by_role("button", name="Забыть ключ").click()
     expect(page.locator("#key-input")).to_be_visible()
+
+
+def test_who_spoke_is_shown_can_be_named_and_goes_into_the_downloads(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    page.get_by_label("Who spoke").check()
+    send(page, speech)
+    wait_for_text(page)
+    names = page.get_by_label("Speaker’s name")
+    assert [name.input_value() for name in names.all()] == ["A", "B"] * 3
+    names.nth(0).fill("Анна")
+    names.nth(0).press("Enter")
+    assert [name.input_value() for name in names.all()] == ["Анна", "B"] * 3
+    with page.expect_download() as download:
+        page.get_by_role("button", name="VTT").click()
+    subtitles = Path(download.value.path()).read_text()
+    assert subtitles.count("<v Анна>") >= 3
+    assert "<v A>" not in subtitles

@@ -9,40 +9,42 @@ const LINE_WIDTH = 42;
 const LINE_COUNT = 2;
 const CUT_BONUS = 12;
 
-/** What to show from `start` until before `end`, ms: `lines`. Of segments with words, in a recording of `duration` s. */
+/** What to show from `start` until before `end`, ms: `lines`, and who says them, where that is known. Of segments with words, in a recording of `duration` s. */
 export function* cues(segments, duration) {
   const groups = [...grouped(segments)];
   let now = 0;
-  for (const [i, words] of groups.entries()) {
+  for (const [i, { words, speaker }] of groups.entries()) {
     const lines = layOut(words);
     const start = Math.max(now, words[0].start);
     const spoken = Math.max(start + 1, words.at(-1).end);
     const reading = Math.floor((sum(lines.map(size)) * 1000) / CHARS_PER_S);
     const readable = start + Math.min(Math.max(MIN_MS, reading), MAX_MS);
     const next = groups[i + 1];
-    const free = next ? next[0].start - GAP_MS : Math.max(ms(duration), start + MIN_MS);
+    const free = next ? next.words[0].start - GAP_MS : Math.max(ms(duration), start + MIN_MS);
     now = Math.max(spoken, Math.min(readable, free));
-    yield { start, end: now, lines };
+    yield { start, end: now, lines, speaker };
   }
 }
 
 /** The words of each cue: a segment's, unless they are too many, or one alone that has a neighbour near by. */
 function* grouped(segments) {
   let held = [];
+  let speaker;
   for (const segment of segments) {
     const spoken = segment.words.map(({ word, start, end }) => ({ text: word, start: ms(start), end: ms(end) }));
     for (const words of fitting(spoken)) {
-      if (held.length && belongTogether(held, words)) {
+      if (held.length && segment.speaker === speaker && belongTogether(held, words)) {
         const parts = [...fitting([...held, ...words])];
         held = parts.pop();
-        yield* parts;
+        yield* parts.map((words) => ({ words, speaker }));
       } else {
-        if (held.length) yield held;
+        if (held.length) yield { words: held, speaker };
         held = words;
+        speaker = segment.speaker;
       }
     }
   }
-  if (held.length) yield held;
+  if (held.length) yield { words: held, speaker };
 }
 
 function belongTogether(words, following) {

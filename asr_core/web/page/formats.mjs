@@ -24,10 +24,11 @@ export const FORMATS = {
   txt: (segments, done) => (done ?? cutShort(segments)).text,
   srt: (segments, done) =>
     shown(segments, done)
-      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${cue.text.replaceAll("-->", "→")}\n\n`)
+      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${said(cue).replaceAll("-->", "→")}\n\n`)
       .join(""),
   vtt: (segments, done) =>
-    "WEBVTT\n\n" + shown(segments, done).map((cue) => `${timing(cue, ".")}\n${escaped(cue.text)}\n\n`).join(""),
+    "WEBVTT\n\n" +
+    shown(segments, done).map((cue) => `${timing(cue, ".")}\n${voice(cue)}${escaped(cue.text)}\n\n`).join(""),
   json: (segments, done) => JSON.stringify(verboseJson(segments, done), null, 2),
 };
 
@@ -45,7 +46,7 @@ export function soundEnding(type) {
 
 function shown(segments, done) {
   const found = [...cues(segments, (done ?? cutShort(segments)).duration)];
-  return found.map(({ start, end, lines }) => ({ start, end, text: lines.join("\n") }));
+  return found.map(({ start, end, lines, speaker }) => ({ start, end, speaker, text: lines.join("\n") }));
 }
 
 const timing = (cue, mark) => `${stamp(cue.start, mark)} --> ${stamp(cue.end, mark)}`;
@@ -55,5 +56,9 @@ function stamp(ms, mark) {
   const s = Math.floor(ms / 1000);
   return `${pad(Math.floor(s / 3600), 2)}:${pad(Math.floor(s / 60) % 60, 2)}:${pad(s % 60, 2)}${mark}${pad(ms % 1000, 3)}`;
 }
+
+const said = (cue) => (cue.speaker === undefined ? cue.text : `${cue.speaker}: ${cue.text}`);
+
+const voice = (cue) => (cue.speaker === undefined ? "" : `<v ${escaped(cue.speaker)}>`);
 
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

@@ -7,15 +7,15 @@ const SHOWN_MS = 2000;
 
 /** Taking along what is on the page: as a file, or on the clipboard. */
 export class Saving {
-  constructor({ state, view }) {
-    Object.assign(this, { state, view });
+  constructor({ state, view, speakers }) {
+    Object.assign(this, { state, view, speakers });
     $("copy").onclick = () => this.#copy();
     for (const button of all("[data-format]")) button.onclick = () => this.#saveText(button.dataset.format);
     for (const button of all("[data-sound]")) button.onclick = () => this.#saveSound();
   }
 
   #as(format) {
-    return FORMATS[format](this.state.segments, this.state.done);
+    return FORMATS[format](this.speakers.named(this.state.segments), this.state.done);
   }
 
   #saveText(format) {

@@ -43,11 +43,11 @@ export class Server {
   }
 
   /**
-   * Have `file` transcribed: `onSent` hears how much of it has been sent (0..1), `onSegments` the segments as they are
+   * Have `file` transcribed, as `fields` ask for: `onSent` hears how much of it has been sent (0..1), `onSegments` the segments as they are
    * recognised. Resolves with the stream's last object; rejects with Problem, or with the signal's reason.
    * XMLHttpRequest, because fetch cannot tell how far an upload is.
    */
-  transcribe(file, { onSent, onSegments }, signal) {
+  transcribe(file, fields, { onSent, onSegments }, signal) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       const giveUp = (reason) => {
@@ -67,7 +67,7 @@ export class Server {
       signal.addEventListener("abort", () => giveUp(signal.reason));
       request.open("POST", "transcribe_stream");
       for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
-      request.send(formOf(file, this.keywords.text));
+      request.send(formOf(file, { keywords: this.keywords.text, ...fields }));
     });
   }
 
@@ -96,9 +96,9 @@ function receiver(request, { onSegments, onDone, onProblem }) {
   };
 }
 
-function formOf(file, keywords) {
+function formOf(file, fields) {
   const form = new FormData();
-  if (keywords) form.append("keywords", keywords);
+  for (const [name, value] of Object.entries(fields)) if (value) form.append(name, value);
   form.append("file", file, "recording"); // its name is nobody's business
   return form;
 }

@@ -34,7 +34,7 @@ def loudness_db(pcm: Pcm) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(pcm.astype(float) ** 2)) / INT16_SCALE))
 
 
-def correlation(pcm: Pcm, said: Channel) -> float:
+def correlation(pcm: Pcm | Channel, said: Channel) -> float:
     return float(np.corrcoef(pcm, said)[0, 1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr_core.model.heads import collapsed, ctc_greedy
+from asr_core.model.heads import RnntHead, collapsed, ctc_greedy
+from asr_core.model.rnnt_search import RnntSearch, Spelled
 from asr_core.model.spotting import Match, aligned, spot
 from asr_core.model.tokenizer import Speller
 from asr_core.model.trie import Alphabet, Entry, Trie
@@ -51,7 +53,13 @@ class Glossary:
             path[match.begin : match.end] = aligned(array[match.begin : match.end], match.labels, self.alphabet.blank)
         chosen = torch.from_numpy(path)
         best = torch.from_numpy(array).gather(1, chosen[:, None])[:, 0]
-        return tuple(written(collapsed(chosen, best, self.alphabet.labels), matches))
+        tokens = collapsed(chosen, best, self.alphabet.labels)
+        return tuple(written(tokens, _by_tokens(matches, tokens)))
+
+    def rnnt(self, head: RnntHead, encoded: Tensor) -> tuple[Token, ...]:
+        """[T, D] → tokens of the best path in a small beam; the greedy ones where no keyword is found."""
+        tokens, keywords = RnntSearch(head, self.alphabet, self.trie).decode(encoded)
+        return tuple(written(tokens, keywords))
 
 
 def glossary(
@@ -74,27 +82,20 @@ def _texts(way: Spelling) -> Iterable[str]:
     return dict.fromkeys((way.written, way.heard, way.heard.capitalize()))
 
 
-def written(tokens: Iterable[Token], matches: Sequence[Match]) -> Iterator[Token]:
-    """The tokens, those of a match with the text that its entry asks for in place of what they spell."""
-    ours: dict[int, list[Token]] = {}
-    in_order: list[Token | int] = []
+def written(tokens: Sequence[Token], keywords: Sequence[Spelled]) -> Iterator[Token]:
+    """The tokens, those of a keyword with the text that its entry asks for in place of what they spell."""
     at = 0
-    for token in tokens:
-        while at < len(matches) and token.frame >= matches[at].end:
-            at += 1
-        inside = at < len(matches) and matches[at].begin <= token.frame and matches[at].entry.written
-        if not inside:
-            in_order.append(token)
-        elif at in ours:
-            ours[at].append(token)
-        else:
-            ours[at] = [token]
-            in_order.append(at)
-    for item in in_order:
-        if isinstance(item, Token):
-            yield item
-        else:
-            yield from _renamed(ours[item], matches[item].entry.written)
+    for keyword in keywords:
+        yield from tokens[at : keyword.first]
+        ours = tokens[keyword.first : keyword.end]
+        yield from _renamed(ours, keyword.entry.written) if keyword.entry.written else ours
+        at = keyword.end
+    yield from tokens[at:]
+
+
+def _by_tokens(matches: Iterable[Match], tokens: Sequence[Token]) -> list[Spelled]:
+    frames = [token.frame for token in tokens]
+    return [Spelled(match.entry, bisect_left(frames, match.begin), bisect_left(frames, match.end)) for match in matches]
 
 
 def _renamed(tokens: Sequence[Token], text: str) -> Iterator[Token]:

@@ -113,9 +113,11 @@ class NativeRecognizer:
         return glossary(keywords, self._alphabet, self._speller, style)
 
     def _decode(self, encoded: Tensor, known: Glossary | None) -> tuple[Token, ...]:
-        if known is None or not isinstance(self.head, CtcHead):
+        if known is None:
             return self.head.decode(encoded)
-        return known.ctc(self.head.log_probs(encoded))
+        if isinstance(self.head, CtcHead):
+            return known.ctc(self.head.log_probs(encoded))
+        return known.rnnt(self.head, encoded)
 
     @torch.inference_mode()
     def two_threads_are_exact(self) -> bool:

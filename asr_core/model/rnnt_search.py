@@ -86,7 +86,7 @@ class RnntSearch:
         """The node behind the space that begins a word; its children begin keywords wherever a space has been."""
         starts = self._children[OUTSIDE] | (self._children[lead] if lead else {})
         self._starts = torch.tensor(sorted(starts), dtype=torch.long)
-        self._least = -max(float(trie.allowed[node]) for node in starts.values())
+        self._least = -max((float(trie.allowed[node]) for node in starts.values()), default=0.0)
         """Of a label's log-probability, for a path to begin with it."""
 
     def decode(self, encoded: Tensor) -> tuple[tuple[Token, ...], list[Spelled]]:

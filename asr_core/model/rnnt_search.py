@@ -18,7 +18,6 @@ from asr_core.model.heads import LOOKAHEAD, MAX_SYMBOLS, RnntHead
 from asr_core.model.trie import Alphabet, Entry, Trie
 from asr_core.types import Token
 
-
 OUTSIDE = 0
 """The trie's root: a path that spells no keyword at the moment."""
 

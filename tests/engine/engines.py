@@ -41,6 +41,7 @@ class Gate:
         self.batches: list[int] = []
         self.threads: list[int] = []
         """Threads inside torch for each of the batches."""
+        self.n_glossaries = 0
         self.poison: int | None = None
         """Number of samples of a waveform that the model is to fail on."""
         self._recognizer = load_recognizer("demo", precision="fp32")
@@ -60,6 +61,7 @@ class Gate:
         return self._recognizer.two_threads_are_exact()
 
     def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        self.n_glossaries += 1
         return self._recognizer.glossary(keywords, style)
 
     def recognize(

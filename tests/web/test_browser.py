@@ -140,6 +140,20 @@ def test_a_recording_becomes_its_text_with_times(open_page: Open, speech: Path, 
     expect(page.locator("#news")).to_have_text("Done, the text is ready.")
 
 
+def test_keywords_are_listened_for_and_remembered(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    expect(page.locator("#keywords")).to_be_hidden()
+    page.locator("#keywords-box summary").click()
+    page.locator("#keywords").fill("Больница, Kubernetes")
+    send(page, speech)
+    wait_for_text(page)
+    assert "Больница" in text_of(page)
+    another = page.context.new_page()
+    another.goto(page.url)
+    expect(another.locator("#keywords")).to_be_visible()
+    expect(another.locator("#keywords")).to_have_value("Больница, Kubernetes")
+
+
 def test_a_dropped_file_is_transcribed(open_page: Open, speech: Path, spoken_text: str) -> None:
     page = open_page()
     drop(page, speech)

@@ -3,6 +3,7 @@
 import { Access } from "./access.mjs";
 import { Dictation } from "./dictation.mjs";
 import { $, all } from "./dom.mjs";
+import { Keywords } from "./keywords.mjs";
 import { firstLanguage, loadStrings, rememberLanguage, translator } from "./language.mjs";
 import { Memory } from "./memory.mjs";
 import { Player } from "./player.mjs";
@@ -19,7 +20,7 @@ const strings = await loadStrings();
 const lasting = new Memory(() => localStorage);
 const state = newState(firstLanguage(strings, lasting, navigator.language));
 const t = translator(strings, state);
-const server = new Server(new Memory(() => sessionStorage));
+const server = new Server(new Memory(() => sessionStorage), new Keywords(lasting));
 const strip = new Strip($("strip"));
 const transcript = new Transcript($("text"), t, (index) => player.playFrom(state.words[index].start));
 const player = new Player({ state, t, strip, transcript, onChange: () => view.render() });

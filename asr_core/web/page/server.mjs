@@ -5,9 +5,9 @@ import { Lines, Problem } from "./answers.mjs";
 const KEY = "gigaam-asr-key";
 
 export class Server {
-  /** `memory` keeps the key. */
-  constructor(memory) {
-    this.memory = memory;
+  /** `memory` keeps the key, `keywords.text` is what to listen for. */
+  constructor(memory, keywords) {
+    Object.assign(this, { memory, keywords });
   }
 
   get hasKey() {
@@ -67,7 +67,7 @@ export class Server {
       signal.addEventListener("abort", () => giveUp(signal.reason));
       request.open("POST", "transcribe_stream");
       for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
-      request.send(formOf(file));
+      request.send(formOf(file, this.keywords.text));
     });
   }
 
@@ -96,8 +96,9 @@ function receiver(request, { onSegments, onDone, onProblem }) {
   };
 }
 
-function formOf(file) {
+function formOf(file, keywords) {
   const form = new FormData();
+  if (keywords) form.append("keywords", keywords);
   form.append("file", file, "recording"); // its name is nobody's business
   return form;
 }

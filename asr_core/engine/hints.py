@@ -41,6 +41,8 @@ class Glossaries:
         return await self._workers.run(partial(self._make, hints))
 
     def _uncached(self, hints: Hints) -> Listening:
+        if not self._workers.recognizer.hears_keywords:
+            return Listening(warnings=_in_vain(hints))
         asked = {keyword.text.casefold(): keyword for keyword in reversed((*hints.keywords, *self._always))}
         named = [keyword for keyword in prompted(hints.prompt) if keyword.text.casefold() not in asked]
         keywords = [*asked.values(), *named]
@@ -49,6 +51,11 @@ class Glossaries:
         own = {keyword.text for keyword in hints.keywords}
         unspelled = [text for text in own if not ways[text] or glossary.misses(ways[text])]
         return Listening(glossary if glossary else None, tuple(_warnings(hints, unspelled, named)))
+
+
+def _in_vain(hints: Hints) -> tuple[str, ...]:
+    given = [name for name, value in (("keywords", hints.keywords), ("prompt", hints.prompt)) if value]
+    return tuple(f"`{name}` had no effect: with ENGINE=gigaam an RNN-T hears no keywords." for name in given)
 
 
 def _warnings(hints: Hints, unspelled: Sequence[str], named: Sequence[Keyword]) -> list[str]:

@@ -38,6 +38,8 @@ class Recognizer(Protocol):
     precision: str
     precision_reason: str
     """Why it computes in that precision, in a few words."""
+    hears_keywords: bool
+    """Whether `recognize` does anything with a glossary."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -68,6 +70,7 @@ class NativeRecognizer:
         self.device: str = target.device.type
         self.precision: str = target.precision
         self.precision_reason = precision_reason
+        self.hears_keywords = True
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self._alphabet = Alphabet(labels)

@@ -46,6 +46,7 @@ class UpstreamRecognizer:
         self._labels = vocabulary(parts.config.decoding.vocabulary, parts.tokenizer)
         self._speller = speller(parts.config.decoding.vocabulary, parts.tokenizer)
         self._is_ctc = isinstance(parts.config.head, CtcHeadConfig)
+        self.hears_keywords = self._is_ctc
         self._model = _build(parts.cfg, parts.tokenizer, checkpoint.name)
         try:
             self._model.load_state_dict(parts.tensors.by_name)

@@ -32,6 +32,15 @@ def client(server: Server) -> Iterator[bentoml.SyncHTTPClient]:
         yield connected
 
 
+def test_bentomls_client_sends_keywords(client: bentoml.SyncHTTPClient, speech: Path, spoken_text: str) -> None:
+    written = spoken_text.replace("больница", "Больница")
+    assert client.transcribe(file=speech, keywords=["Больница", "Kubernetes"])["text"] == written
+    assert client.transcribe(file=speech, prompt="Это Больница.")["text"] == written
+    asked = {"keywords": ["Больница"], "keywords_spelling": "model"}
+    events = list(json_lines(client.transcribe_stream(file=speech, **asked)))
+    assert events[-1]["text"] == spoken_text
+
+
 def test_transcribe_returns_the_transcript_with_segments_and_words(
     client: bentoml.SyncHTTPClient, speech: Path, spoken_text: str
 ) -> None:

@@ -33,6 +33,8 @@ from tests.conftest import REPOSITORY, Server, free_port, wait_until
         (["x/a.mp3", "y/a.mp3", "-o", "texts"], "would both be written to texts/a.txt"),
         (["a.mp3", "--model", "v9"], "error: MODEL=v9: takes v3_ctc, "),
         (["a.mp3", "--format", "docx"], "docx is none of json, text, "),
+        (["a.mp3", "--keywords-file", "missing.txt"], "--keywords-file missing.txt: cannot be read"),
+        (["a.mp3", "--keywords", "x" * 101], "is longer than 100 characters"),
         (["a.mp3", "--ray", "auto"], "--ray takes HOST:PORT"),
         (["a.mp3", "--server", "nas", "--api-key", "se\nsame"], "--api-key has a character"),
     ],

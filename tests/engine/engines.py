@@ -47,6 +47,7 @@ class Gate:
         self._recognizer = load_recognizer("demo", precision="fp32")
         self.device, self.precision = self._recognizer.device, self._recognizer.precision
         self.precision_reason = self._recognizer.precision_reason
+        self.hears_keywords = self._recognizer.hears_keywords
 
     def __call__(self, progress: object) -> Recognizer:
         return self

@@ -76,10 +76,7 @@ class RnntSearch:
 
     def __init__(self, head: RnntHead, alphabet: Alphabet, trie: Trie) -> None:
         self._head, self._alphabet, self._trie = head, alphabet, trie
-        self._children: list[dict[int, int]] = [{} for _ in range(len(trie))]
-        """By node: its children by their labels."""
-        for node in range(1, len(trie)):
-            self._children[trie.parent[node]][int(trie.label[node])] = node
+        self._children = trie.branches
         lead = self._children[OUTSIDE].get(alphabet.space, OUTSIDE) if alphabet.space is not None else OUTSIDE
         self._lead = lead
         """The node behind the space that begins a word; its children begin keywords wherever a space has been."""

@@ -76,6 +76,14 @@ class Trie:
         offsets = np.arange(len(parents)) - np.repeat(np.cumsum(counts) - counts, counts)
         return self.first_child[nodes][parents] + offsets, parents
 
+    @cached_property
+    def branches(self) -> list[dict[int, int]]:
+        """By node: its children by their labels."""
+        branches: list[dict[int, int]] = [{} for _ in range(len(self))]
+        for node in range(1, len(self)):
+            branches[self.parent[node]][int(self.label[node])] = node
+        return branches
+
     @staticmethod
     def _levels(entries: Iterable[Entry]) -> list[tuple[int, int, Entry | None]]:
         """(parent, label, entry) of each node, breadth first; of entries spelled alike the one with most bonus."""

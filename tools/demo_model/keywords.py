@@ -2,70 +2,44 @@
 
     python -m tools.demo_model.keywords --data DIR
 
-Half of the keywords is for choosing the bonus, the other half for the table. The demo model gets most of them wrong: it
-has hardly heard them. `--sweep` prints the first half for many bonuses instead.
+The demo model gets most of them wrong: it has hardly heard them. Half of the keywords is there to choose the bonus with
+(`--sweep`), the other half for the table. `--transducer` measures an RNN-T beside it, whose head learns from the demo
+model's own, `--timing` what a request takes longer with a network of v3_ctc's size in int8.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import pickle
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from asr_core.model import glossary as tuned
+from asr_core.model import glossary as bonuses
 from asr_core.model.glossary import Glossary
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.text.keywords import spellings
 from asr_core.types import INT16_SCALE, Keyword
+from reference.checkpoints import CHARACTERS
+from tools.demo_model.ears import CtcEars, Ears, RnntEars, chunk, timing
 from tools.demo_model.evaluate import pcm_of
-from tools.demo_model.everyday import Everyday
-from tools.demo_model.grammar import HERE, analyzer, noun
-from tools.demo_model.recordings import HELD_OUT_SEED, held_out
+from tools.demo_model.keyword_speech import VOICES, Case, cases, kept, ordinary
 from tools.demo_model.scoring import distance
-from tools.demo_model.text import Sentence, label_of
-from tools.demo_model.voices import EspeakVoice, Wave, espeak, festival
+from tools.demo_model.transducer import as_head, trained
+from tools.demo_model.voices import Wave
 
-SEED = 9700
-NAMES = 280
 LISTED = 100
-"""Keywords that a request gives, those of its sentence among them."""
-IN_SILENCE = 200
-"""Keywords given for the hour of speech that has none of them."""
-PATTERNS = (  # case, before, after
-    ("nomn", "{}", "это очень важно"),
-    ("gent", "у {}", "сегодня много дел"),
-    ("gent", "мы говорили без {}", ""),
-    ("datv", "завтра вернемся к {}", ""),
-    ("accs", "я хорошо помню {}", ""),
-    ("ablt", "вчера занимались {}", ""),
-    ("ablt", "между окном и {}", "большая разница"),
-    ("loct", "расскажи мне о {}", ""),
-    ("nomn", "где теперь {}", "никто не знает"),
-)
-VOICES: dict[str, Callable[[Sequence[str]], list[Wave]]] = {
-    "espeak-ng": lambda texts: [espeak(text, EspeakVoice()) for text in texts],
-    "festival": festival,
-}
+"""Keywords that a request gives, that of its sentence among them."""
+IN_VAIN = 200
+"""Keywords given for the speech that has none of them."""
+SWEEP = ((0.5, 14.0), (1.0, 14.0), (1.5, 14.0), (1.5, 20.0), (2.0, 14.0), (2.0, 20.0), (2.5, 20.0))
+"""Bonuses for each letter, and the most."""
+EPOCHS = 30
 
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A sentence with one keyword in it, spoken."""
-
-    keyword: str
-    form: str
-    """As the sentence has it, in the model's letters."""
-    label: str
-    voice: str
-    wave: Wave
+Network = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 @dataclass(slots=True)
@@ -76,152 +50,105 @@ class Tally:
     other_errors: int = 0
 
     @property
-    def row(self) -> str:
-        found = 1 - self.missed / self.cases
-        return f"{found:.1%} | {self.missed} | {self.other_errors / self.other_words:.2%}"
+    def recall(self) -> float:
+        return 1 - self.missed / self.cases
+
+    @property
+    def wer(self) -> float:
+        return self.other_errors / self.other_words
 
 
-def names() -> list[str]:
-    """Surnames and places of the dictionary, each in its first form."""
-    found = []
-    for word, tag, normal, *_ in analyzer().dictionary.iter_known_words():
-        rare = {"Surn", "Geox"} & set(tag.grammemes) and "nomn" in tag and "sing" in tag and tag.POS == "NOUN"
-        if rare and word == normal and 5 <= len(word) <= 14 and "-" not in word and "Fixd" not in tag:
-            found.append(word)
-    return random.Random(SEED).sample(sorted(set(found)), NAMES)
-
-
-def terms() -> list[str]:
-    lines = (HERE / "terms.txt").read_text(encoding="utf-8").splitlines()
-    return [word for line in lines if not line.startswith("#") for word in line.split()]
-
-
-def sentences() -> list[tuple[str, str, Sentence]]:
-    """Keyword, its form, and the sentence."""
-    rng = random.Random(SEED)
-    everyday = Everyday(rng)
-    chosen = []
-    words = [*(name.capitalize() for name in names()), *terms()]
-    rng.shuffle(words)
-    for word, (case, before, after) in zip(words, itertools.cycle(PATTERNS)):
-        form = noun(word, case).words
-        short = next(text for text in iter(everyday.sentence, "") if len(text) < 60)
-        spoken = f"{short} {before.format(form)} {after}".strip()
-        chosen.append((word, label_of(form), Sentence(spoken, label_of(spoken), rare=False)))
-    return chosen
-
-
-def cases() -> list[Case]:
-    spoken = sentences()
-    made = []
-    for voice, speak in VOICES.items():
-        waves = speak([sentence.spoken for _, _, sentence in spoken])
-        made += [Case(k, f, s.label, voice, w) for (k, f, s), w in zip(spoken, waves, strict=True)]
-    return made
-
-
-def ordinary(seconds: float) -> list[Wave]:
-    """So much everyday speech, by both voices in turn."""
-    waves: list[Wave] = []
-    total, seed = 0.0, HELD_OUT_SEED + 7000
-    while total < seconds:
-        texts = [sentence.spoken for sentence in held_out(seed, 200)]
-        for voice, speak in VOICES.items():
-            waves += speak(texts if voice == "festival" else texts)
-        total, seed = sum(map(len, waves)) / 16_000, seed + 1
-    return waves
-
-
-def kept(path: Path, make: Callable[[], Any]) -> Any:
-    """What `make` makes, from `path` if it has been made before."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pickle.dumps(make()))
-    return pickle.loads(path.read_bytes())  # noqa: S301 - our own
-
-
-class Heard:
-    """Log-probabilities of recordings, computed once for all bonuses."""
-
-    def __init__(self, recognizer: Recognizer, waves: Sequence[Wave]) -> None:
-        self.log_probs = [recognizer.log_probs([tensor(wave)])[0] for wave in waves]
-
-
-def tensor(wave: Wave) -> torch.Tensor:
+def tensor(wave: Wave) -> Tensor:
     return torch.from_numpy(pcm_of(wave).astype(np.float32) / np.float32(INT16_SCALE))
 
 
-def texts(log_probs: Sequence[torch.Tensor], glossaries: Sequence[Glossary]) -> list[str]:
-    return [
-        " ".join("".join(token.text for token in known.ctc(scores)).split())
-        for scores, known in zip(log_probs, glossaries, strict=True)
-    ]
-
-
-def glossary_of(recognizer: Recognizer, words: Sequence[str]) -> Glossary:
-    return recognizer.glossary([spellings(Keyword(word)) for word in words], "model")
+def text(ears: Ears, index: int, known: Glossary | None) -> str:
+    return " ".join("".join(token.text for token in ears.tokens(index, known)).split())
 
 
 def tally(chosen: Sequence[Case], heard: Sequence[str]) -> Tally:
     result = Tally()
-    for case, text in zip(chosen, heard, strict=True):
+    for case, said in zip(chosen, heard, strict=True):
         result.cases += 1
-        result.missed += case.form not in f" {text} ".split() if " " not in case.form else case.form not in text
-        others = [word for word in case.label.split() if word != case.form]
-        result.other_words += len(others)
-        result.other_errors += errors_beside(case, text)
+        result.missed += case.form not in said.split()
+        result.other_words += len(case.label.split()) - 1
+        result.other_errors += errors_beside(case, said)
     return result
 
 
-def errors_beside(case: Case, text: str) -> int:
-    """Word errors outside of the keyword: what its place is filled with, one word or two, costs nothing."""
-    words, label = text.split(), case.label.split()
-    place = label.index(case.form.split()[0])
+def errors_beside(case: Case, said: str) -> int:
+    """Word errors outside of the keyword: whatever stands in its place, up to three words, costs nothing here."""
+    words, label = said.split(), case.label.split()
+    place = label.index(case.form)
     before, after = label[:place], label[place + 1 :]
-    best = len(words) + len(label)
-    for begin in range(len(words) + 1):
-        for end in range(begin, min(begin + 3, len(words)) + 1):
-            best = min(best, distance(before, words[:begin]) + distance(after, words[end:]))
-    return best
+    return min(
+        distance(before, words[:begin]) + distance(after, words[end:])
+        for begin in range(len(words) + 1)
+        for end in range(begin, min(begin + 3, len(words)) + 1)
+    )
 
 
-def halves(everything: Sequence[Case]) -> tuple[list[Case], list[Case]]:
-    """By keyword: what the bonus is chosen on says nothing about those of the other half."""
+def halves(everything: Sequence[Case]) -> tuple[list[int], list[int]]:
+    """Cases by keyword: what the bonus is chosen on says nothing about the keywords of the other half."""
     words = list(dict.fromkeys(case.keyword for case in everything))
     first = set(words[: len(words) // 2])
-    return [c for c in everything if c.keyword in first], [c for c in everything if c.keyword not in first]
+    return [i for i, c in enumerate(everything) if c.keyword in first], [
+        i for i, c in enumerate(everything) if c.keyword not in first
+    ]
 
 
-def with_lists(recognizer: Recognizer, chosen: Sequence[Case]) -> list[Glossary]:
-    """For each case the glossary of a list of `LISTED` keywords, its own among them."""
-    words = list(dict.fromkeys(case.keyword for case in chosen))
-    lists = [words[begin : begin + LISTED] for begin in range(0, len(words), LISTED)]
-    lists[-1] = words[-LISTED:]
-    glossaries = {word: known for listed in lists for known in [glossary_of(recognizer, listed)] for word in listed}
-    return [glossaries[case.keyword] for case in chosen]
+class Evaluation:
+    """All recordings, as one network has left them."""
 
+    def __init__(self, recognizer: Recognizer, everything: Sequence[Case], spoken: Ears, vain: Ears, n: int) -> None:
+        self._recognizer, self._cases, self._spoken, self._vain, self._n_vain = recognizer, everything, spoken, vain, n
 
-def insertions(without: Sequence[str], heard: Sequence[str]) -> int:
-    """Recordings that have none of the keywords and are written otherwise with them."""
-    return sum(plain != biased for plain, biased in zip(without, heard, strict=True))
+    def glossary(self, words: Sequence[str]) -> Glossary:
+        return self._recognizer.glossary([spellings(Keyword(word)) for word in words], "model")
 
+    def heard(self, chosen: Sequence[int], *, keywords: bool) -> Tally:
+        known = self._lists(chosen) if keywords else {}
+        said = [text(self._spoken, i, known.get(self._cases[i].keyword)) for i in chosen]
+        return tally([self._cases[i] for i in chosen], said)
 
-def sweep(recognizer: Recognizer, everything: Sequence[Case], arguments: argparse.Namespace) -> Iterator[str]:
-    chosen, _ = halves(everything)
-    scores = Heard(recognizer, [case.wave for case in chosen]).log_probs
-    waves: list[Wave] = kept(arguments.data / "ordinary.pkl", lambda: ordinary(3600))
-    quiet = Heard(recognizer, waves).log_probs
-    empty = recognizer.glossary([], "model")
-    silent = list(dict.fromkeys(case.keyword for case in everything))[:IN_SILENCE]
-    plain = texts(quiet, [empty] * len(quiet))
-    yield "| per letter | most | slack | recall | missed | WER beside | false in an hour |"
-    yield "|---|---|---|---|---|---|---|"
-    yield f"| without | | | {tally(chosen, texts(scores, [empty] * len(scores))).row} | |"
-    for per_letter, most, slack in itertools.product(*arguments.grid):
-        tuned.PER_LETTER, tuned.MOST, tuned.SLACK = per_letter, most, slack
-        result = tally(chosen, texts(scores, with_lists(recognizer, chosen)))
-        wrong = insertions(plain, texts(quiet, [glossary_of(recognizer, silent)] * len(quiet)))
-        yield f"| {per_letter} | {most} | {slack} | {result.row} | {wrong} |"
+    def _lists(self, chosen: Sequence[int]) -> dict[str, Glossary]:
+        """For each keyword the glossary of a list of `LISTED` that it is in."""
+        words = list(dict.fromkeys(self._cases[i].keyword for i in chosen))
+        found: dict[str, Glossary] = {}
+        for begin in range(0, len(words), LISTED):
+            listed = words[begin : begin + LISTED]
+            known = self.glossary([*listed, *words[: LISTED - len(listed)]])
+            found |= dict.fromkeys(listed, known)
+        return found
+
+    def false_insertions(self) -> int:
+        """Keywords heard where there are none: recordings that are written otherwise with them."""
+        words = list(dict.fromkeys(case.keyword for case in self._cases))[:IN_VAIN]
+        known = self.glossary(words)
+        return sum(text(self._vain, i, None) != text(self._vain, i, known) for i in range(self._n_vain))
+
+    def sweep(self) -> Iterator[str]:
+        chosen, _ = halves(self._cases)
+        yield "| a letter | at most | recall | missed | WER of the other words | false in the hour |"
+        yield "|---|---|---|---|---|---|"
+        plain = self.heard(chosen, keywords=False)
+        yield f"| none | | {plain.recall:.1%} | {plain.missed} | {plain.wer:.2%} | |"
+        for bonuses.PER_LETTER, bonuses.MOST in SWEEP:
+            found = self.heard(chosen, keywords=True)
+            figures = f"{found.recall:.1%} | {found.missed} | {found.wer:.2%} | {self.false_insertions()}"
+            yield f"| {bonuses.PER_LETTER} | {bonuses.MOST} | {figures} |"
+
+    def table(self, name: str) -> Iterator[str]:
+        _, chosen = halves(self._cases)
+        for voice in (*VOICES, "both"):
+            these = [i for i in chosen if voice in (self._cases[i].voice, "both")]
+            plain, found = self.heard(these, keywords=False), self.heard(these, keywords=True)
+            fewer = 1 - found.missed / plain.missed
+            yield (
+                f"| {name} | {voice} | {plain.cases} | {plain.recall:.1%} | {found.recall:.1%} | {fewer:.0%} |"
+                f" {plain.wer:.2%} | {found.wer:.2%} |"
+            )
+        yield f"{name}: {self.false_insertions()} false insertions with {IN_VAIN} keywords"
 
 
 def main() -> None:
@@ -229,13 +156,46 @@ def main() -> None:
     parser.add_argument("checkpoint", nargs="?", default="demo")
     parser.add_argument("--data", type=Path, default=Path("build/demo-model"), help="where the speech is kept")
     parser.add_argument("--sweep", action="store_true", help="the first half of the keywords, for many bonuses")
-    parser.add_argument("--grid", type=eval, default="[[0.5,1,1.5,2],[14],[6]]")
+    parser.add_argument("--transducer", action="store_true")
+    parser.add_argument("--timing", action="store_true")
     parser.add_argument("--hours", type=float, default=1.0, help="of speech without keywords")
-    arguments = parser.parse_args()
-    recognizer = load_recognizer(arguments.checkpoint, precision="fp32")
-    everything: list[Case] = kept(arguments.data / "keywords.pkl", cases)
-    for line in (sweep if arguments.sweep else sweep)(recognizer, everything, arguments):
+    options = parser.parse_args()
+    recognizer = load_recognizer(options.checkpoint, precision="fp32")
+    everything: list[Case] = kept(options.data / "keywords.pkl", cases)
+    vain: list[Wave] = kept(options.data / "ordinary.pkl", lambda: ordinary(3600 * options.hours))
+    for line in report(recognizer, everything, vain, options):
         print(line, flush=True)
+
+
+def report(
+    recognizer: Recognizer, everything: Sequence[Case], vain: Sequence[Wave], options: argparse.Namespace
+) -> Iterator[str]:
+    spoken = [tensor(case.wave) for case in everything]
+    silent = [tensor(wave) for wave in vain]
+
+    def computed(
+        name: str, compute: Callable[[Sequence[Tensor]], list[Tensor]], waves: Sequence[Tensor]
+    ) -> list[Tensor]:
+        result: list[Tensor] = kept(options.data / f"{name}.pkl", lambda: [compute([wave])[0] for wave in waves])
+        return result
+
+    ctc = [CtcEars(CHARACTERS, computed(f"ctc{i}", recognizer.log_probs, w)) for i, w in enumerate((spoken, silent))]
+    heard = {"CTC": Evaluation(recognizer, everything, ctc[0], ctc[1], len(vain))}
+    chunks: list[tuple[str, Ears]] = [("CTC", CtcEars(CHARACTERS, [chunk(ctc[1].log_probs)]))]
+    if options.transducer:
+        encoded = [computed(f"encoded{i}", recognizer.encode, w) for i, w in enumerate((spoken, silent))]
+        width = encoded[0][0].shape[1]
+        head = kept(options.data / "transducer.pkl", lambda: trained(encoded[1], ctc[1].log_probs, EPOCHS))
+        rnnt = as_head(head, width, CHARACTERS)
+        ears = [RnntEars(rnnt, frames) for frames in encoded]
+        heard["RNN-T"] = Evaluation(recognizer, everything, ears[0], ears[1], len(vain))
+        chunks.append(("RNN-T", RnntEars(rnnt, [chunk(encoded[1])])))
+    if options.timing:
+        words = list(dict.fromkeys(case.keyword for case in everything))
+        yield from timing([heard["CTC"].glossary(words[:n]) for n in (LISTED, len(words))], chunks)
+        return
+    for name, evaluation in heard.items():
+        yield from evaluation.sweep() if options.sweep else evaluation.table(name)
 
 
 if __name__ == "__main__":

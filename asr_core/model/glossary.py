@@ -50,7 +50,7 @@ class Glossary:
             return ctc_greedy(log_probs, self.alphabet.labels)
         path = array.argmax(1)
         for match in matches:
-            path[match.begin : match.end] = aligned(array[match.begin : match.end], match.labels, self.alphabet.blank)
+            path[match.begin : match.end] = aligned(array[match.begin : match.end], match.labels, match.last)
         chosen = torch.from_numpy(path)
         best = torch.from_numpy(array).gather(1, chosen[:, None])[:, 0]
         tokens = collapsed(chosen, best, self.alphabet.labels)

@@ -1,8 +1,10 @@
 """The best CTC path where spelling a keyword is worth a bonus.
 
 Everywhere outside of keywords the best path is the greedy one, frame by frame. So the search is one of time spans: a
-Viterbi pass over the trie of spellings, against the greedy path's score, that begins and ends where words do. It is
-exact but for what `Trie.allowed` gives up, and where nothing is found the greedy path is the result, bit for bit.
+Viterbi pass over the trie of spellings, against the greedy path's score, that begins and ends where words do. For a
+model that writes characters it is exact but for what `Trie.allowed` gives up; one that writes pieces may have better
+paths that change words beside a keyword, which are none of our business. Where nothing is found the greedy path is the
+result, bit for bit.
 
 Scores are deficits: log-probabilities minus those of the greedy path, so that the greedy path is at 0 everywhere.
 """
@@ -29,6 +31,8 @@ class Match:
     begin: int
     end: int
     labels: tuple[int, ...]
+    last: int
+    """The label on its last frame, or the blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class _Ending:
     began: int
     spaced: bool
     """Whether it brought the space behind the keyword along."""
+    label: int
+    """On its last frame."""
 
 
 def spot(log_probs: NDArray[np.float32], alphabet: Alphabet, trie: Trie, certain: float = CERTAIN) -> list[Match]:
@@ -53,8 +59,9 @@ def spot(log_probs: NDArray[np.float32], alphabet: Alphabet, trie: Trie, certain
     return search.matches()
 
 
-def aligned(log_probs: NDArray[np.float32], labels: Sequence[int], blank: int) -> Ints:
-    """The best path through [T, V] that spells `labels`, a label a frame (CTC's forced alignment)."""
+def aligned(log_probs: NDArray[np.float32], labels: Sequence[int], last: int) -> Ints:
+    """The best path through [T, V] that spells `labels` and ends in `last`, a label a frame (CTC's forced alignment)."""
+    blank = log_probs.shape[1] - 1
     states = np.full(2 * len(labels) + 1, blank)  # blanks around the labels
     states[1::2] = labels
     skips = np.zeros(len(states), bool)  # from label to label without a blank
@@ -68,7 +75,7 @@ def aligned(log_probs: NDArray[np.float32], labels: Sequence[int], blank: int) -
         ways[2, 2:] = np.where(skips[2:], scores[:-2], -np.inf)
         origins[frame] = ways.argmax(0)
         scores = ways.max(0) + log_probs[frame, states]
-    state = len(states) - 1 - int(scores[-1] < scores[-2])
+    state = len(states) - 1 - int(last != blank)
     path = np.empty(len(log_probs), np.int64)
     for frame in range(len(log_probs) - 1, -1, -1):
         path[frame] = states[state]
@@ -137,7 +144,7 @@ class _Search:
         self._arrive(children, came, came_began)
         start = np.full(len(self._first), max(self._over[frame], self._within[frame]))
         if frame:
-            start[trie.label[self._first] == self._winners[frame - 1]] = -np.inf  # it would be the same label still
+            start[trie.label[self._first] == self._last_outside(frame)] = -np.inf  # it would be the same label still
         self._arrive(self._first, start, np.full(len(self._first), 2 * frame + 1))
         touched = np.unique(np.concatenate([active, children, self._first]))
         self._in_label[touched] += deficits[trie.label[touched]]
@@ -179,7 +186,7 @@ class _Search:
         ending = self._best(nodes, scores + self._deficits[frame][self._alphabet.space], self._over[frame + 1])
         if ending:
             self._over[frame + 1], node = ending
-            self._to_over[frame + 1] = _Ending(node, self._began(node), spaced=True)
+            self._to_over[frame + 1] = _Ending(node, self._began(node), True, self._alphabet.space)
 
     def _leave_before_word_end(self, frame: int) -> None:
         """A keyword that is complete on `frame`, behind which the greedy path begins another word, or none."""
@@ -192,10 +199,20 @@ class _Search:
         scores = np.maximum(in_label, self._in_blank[nodes]) + self._trie.bonus[nodes]
         if ending := self._best(nodes, scores, self._within[frame + 1]):
             self._within[frame + 1], node = ending
-            self._to_within[frame + 1] = _Ending(node, self._began(node), spaced=False)
+            self._to_within[frame + 1] = _Ending(node, self._began(node), False, self._last_label(node))
 
     def _complete(self) -> Ints:
         return self._active[self._trie.entry[self._active] >= 0]
+
+    def _last_outside(self, frame: int) -> int:
+        """The label on the frame before `frame`, of the best path outside."""
+        over = self._over[frame] >= self._within[frame]
+        ending = (self._to_over if over else self._to_within).get(frame)
+        return ending.label if ending else int(self._winners[frame - 1])
+
+    def _last_label(self, node: int) -> int:
+        by_label = self._in_label[node] > self._in_blank[node]
+        return int(self._trie.label[node]) if by_label else self._alphabet.blank
 
     def _began(self, node: int) -> int:
         by_label = self._in_label[node] > self._in_blank[node]
@@ -250,4 +267,5 @@ class _Search:
         after_space = not brought and entry.labels[0] == self._alphabet.space
         labels = entry.labels[1:] if after_space else entry.labels
         space = self._alphabet.space
-        return Match(entry, begin, end, (*labels, space) if ending.spaced and space is not None else labels)
+        labels = (*labels, space) if ending.spaced and space is not None else labels
+        return Match(entry, begin, end, labels, ending.label)

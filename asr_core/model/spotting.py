@@ -186,7 +186,8 @@ class _Search:
         ending = self._best(nodes, scores + self._deficits[frame][self._alphabet.space], self._over[frame + 1])
         if ending:
             self._over[frame + 1], node = ending
-            self._to_over[frame + 1] = _Ending(node, self._began(node), True, self._alphabet.space)
+            _, began = self._last(node)
+            self._to_over[frame + 1] = _Ending(node, began, True, self._alphabet.space)
 
     def _leave_before_word_end(self, frame: int) -> None:
         """A keyword that is complete on `frame`, behind which the greedy path begins another word, or none."""
@@ -194,12 +195,14 @@ class _Search:
             return
         nodes = self._complete()
         in_label = self._in_label[nodes]
-        if frame + 1 < len(self._winners):  # it would be the same label still
-            in_label = np.where(self._trie.label[nodes] == self._winners[frame + 1], -np.inf, in_label)
+        following = self._winners[frame + 1] if frame + 1 < len(self._winners) else None
+        if following is not None:  # it would be the same label still
+            in_label = np.where(self._trie.label[nodes] == following, -np.inf, in_label)
         scores = np.maximum(in_label, self._in_blank[nodes]) + self._trie.bonus[nodes]
         if ending := self._best(nodes, scores, self._within[frame + 1]):
             self._within[frame + 1], node = ending
-            self._to_within[frame + 1] = _Ending(node, self._began(node), False, self._last_label(node))
+            last, began = self._last(node, following)
+            self._to_within[frame + 1] = _Ending(node, began, False, last)
 
     def _complete(self) -> Ints:
         return self._active[self._trie.entry[self._active] >= 0]
@@ -210,13 +213,12 @@ class _Search:
         ending = (self._to_over if over else self._to_within).get(frame)
         return ending.label if ending else int(self._winners[frame - 1])
 
-    def _last_label(self, node: int) -> int:
-        by_label = self._in_label[node] > self._in_blank[node]
-        return int(self._trie.label[node]) if by_label else self._alphabet.blank
-
-    def _began(self, node: int) -> int:
-        by_label = self._in_label[node] > self._in_blank[node]
-        return int(self._label_began[node] if by_label else self._blank_began[node])
+    def _last(self, node: int, but: int | None = None) -> tuple[int, int]:
+        """The label, other than `but`, on the last frame of the best path to `node`, and when that began."""
+        label = int(self._trie.label[node])
+        if label != but and self._in_label[node] > self._in_blank[node]:
+            return label, int(self._label_began[node])
+        return self._alphabet.blank, int(self._blank_began[node])
 
     @staticmethod
     def _best(nodes: Ints, scores: Floats, rival: float) -> tuple[float, int] | None:

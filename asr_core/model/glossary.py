@@ -45,7 +45,7 @@ class Glossary:
     def ctc(self, log_probs: Tensor) -> tuple[Token, ...]:
         """[T, V] → tokens of the best path, keywords' bonuses counted; the greedy ones where none is found."""
         array = log_probs.cpu().numpy()
-        matches = spot(array, self.alphabet, self.trie)
+        matches = spot(array, self.alphabet, self.trie) if self else []
         if not matches:
             return ctc_greedy(log_probs, self.alphabet.labels)
         path = array.argmax(1)

@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--timing", action="store_true")
     parser.add_argument("--hours", type=float, default=1.0, help="of speech without keywords")
     options = parser.parse_args()
-    recognizer = load_recognizer(options.checkpoint, precision="fp32")
+    recognizer = load_recognizer(options.checkpoint, precision="fp32", threads=1)
     everything: list[Case] = kept(options.data / "keywords.pkl", cases)
     vain: list[Wave] = kept(options.data / "ordinary.pkl", lambda: ordinary(3600 * options.hours))
     for line in report(recognizer, everything, vain, options):

@@ -10,15 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr_core.model.alignment import aligned
 from asr_core.model.heads import RnntHead, collapsed, ctc_greedy
 from asr_core.model.rnnt_search import RnntSearch, Spelled
-from asr_core.model.spotting import Match, aligned, spot
+from asr_core.model.spotting import Match, spot
 from asr_core.model.tokenizer import Speller
 from asr_core.model.trie import Alphabet, Entry, Trie
 from asr_core.types import KeywordsSpelling, Spelling, Token
 
 PER_LETTER = 1.0
 """Nats of bonus for each letter of a keyword with weight 1; chosen with `python -m tools.demo_model.keywords`."""
+
+FREE = 0
+"""Letters of a keyword that bring nothing: short words are soon mistaken for one another."""
 
 MOST = 14.0
 """Nats of bonus that no keyword goes beyond, however long."""
@@ -71,7 +75,7 @@ def glossary(
 
 
 def _entries(way: Spelling, speller: Speller, style: KeywordsSpelling) -> Iterator[Entry]:
-    bonus = way.weight * min(PER_LETTER * way.n_letters, MOST)
+    bonus = way.weight * min(PER_LETTER * max(way.n_letters - FREE, 1), MOST)
     for text in _texts(way):
         if labels := speller(text):
             yield Entry(labels, bonus, way.written if style == "original" else "")

@@ -12,131 +12,33 @@ _SILENT = frozenset("-‐‑–—’'`\"«»“”„().,:;!?/&+№#@*_\u00ad")
 _ABBREVIATION = 5
 """Capitals of which so many or fewer are read letter by letter."""
 
-_LATIN_NAMES = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        [
-            "эй",
-            "би",
-            "си",
-            "ди",
-            "и",
-            "эф",
-            "джи",
-            "эйч",
-            "ай",
-            "джей",
-            "кей",
-            "эль",
-            "эм",
-            "эн",
-            "о",
-            "пи",
-            "кью",
-            "ар",
-            "эс",
-            "ти",
-            "ю",
-            "ви",
-            "даблю",
-            "икс",
-            "вай",
-            "зет",
-        ],
-        strict=True,
-    )
+
+def _pairs(text: str) -> dict[str, str]:
+    """`a эй b би` → {"a": "эй", "b": "би"}."""
+    words = text.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+_LATIN_NAMES = _pairs(
+    "a эй b би c си d ди e и f эф g джи h эйч i ай j джей k кей l эль m эм n эн o о p пи q кью r ар s эс t ти u ю "
+    "v ви w даблю x икс y вай z зет"
 )
-_RUSSIAN_NAMES = dict(
-    zip(
-        "абвгдежзийклмнопрстуфхцчшщъыьэюя",
-        [
-            "а",
-            "бэ",
-            "вэ",
-            "гэ",
-            "дэ",
-            "е",
-            "жэ",
-            "зэ",
-            "и",
-            "й",
-            "ка",
-            "эль",
-            "эм",
-            "эн",
-            "о",
-            "пэ",
-            "эр",
-            "эс",
-            "тэ",
-            "у",
-            "эф",
-            "ха",
-            "цэ",
-            "че",
-            "ша",
-            "ща",
-            "ъ",
-            "ы",
-            "ь",
-            "э",
-            "ю",
-            "я",
-        ],
-        strict=True,
-    )
+_RUSSIAN_NAMES = _pairs(
+    "а а б бэ в вэ г гэ д дэ е е ж жэ з зэ и и й й к ка л эль м эм н эн о о п пэ р эр с эс т тэ у у ф эф х ха ц "
+    "цэ ч че ш ша щ ща ъ ъ ы ы ь ь э э ю ю я я"
 )
-_LATIN_SOUNDS = (  # the first that fits
-    *(("sch", "ш"), ("tch", "ч"), ("sh", "ш"), ("ch", "ч"), ("zh", "ж"), ("kh", "х"), ("ts", "ц"), ("th", "т")),
-    *(("ph", "ф"), ("ck", "к"), ("qu", "кв"), ("oo", "у"), ("ee", "и"), ("ea", "и"), ("ou", "ау"), ("ow", "оу")),
-    *(("yo", "е"), ("yu", "ю"), ("ya", "я"), ("ye", "е"), ("ce", "се"), ("ci", "си"), ("cy", "си"), ("x", "кс")),
-    *zip(
-        "abcdefghijklmnopqrstuvwyz",
-        [
-            "а",
-            "б",
-            "к",
-            "д",
-            "е",
-            "ф",
-            "г",
-            "х",
-            "и",
-            "дж",
-            "к",
-            "л",
-            "м",
-            "н",
-            "о",
-            "п",
-            "к",
-            "р",
-            "с",
-            "т",
-            "у",
-            "в",
-            "в",
-            "и",
-            "з",
-        ],
-        strict=True,
-    ),
+_LATIN_SOUNDS = _pairs(  # the first that fits
+    "sch ш tch ч sh ш ch ч zh ж kh х ts ц th т ph ф ck к qu кв oo у ee и ea и ou ау ow оу yo е yu ю ya я ye е ce "
+    "се ci си cy си a а b б c к d д e е f ф g г h х i и j дж k к l л m м n н o о p п q к r р s с t т u у v в w в "
+    "x кс y и z з"
 )
-_UNITS = ["ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"]
-_TEENS = [
-    "десять",
-    "одиннадцать",
-    "двенадцать",
-    "тринадцать",
-    "четырнадцать",
-    "пятнадцать",
-    "шестнадцать",
-    "семнадцать",
-    "восемнадцать",
-    "девятнадцать",
-]
-_TENS = ["двадцать", "тридцать", "сорок", "пятьдесят", "шестьдесят", "семьдесят", "восемьдесят", "девяносто"]
-_HUNDREDS = ["сто", "двести", "триста", "четыреста", "пятьсот", "шестьсот", "семьсот", "восемьсот", "девятьсот"]
+_NUMBERS = _pairs(
+    "0 ноль 1 один 2 два 3 три 4 четыре 5 пять 6 шесть 7 семь 8 восемь 9 девять 10 десять 11 одиннадцать 12 "
+    "двенадцать 13 тринадцать 14 четырнадцать 15 пятнадцать 16 шестнадцать 17 семнадцать 18 восемнадцать 19 "
+    "девятнадцать 20 двадцать 30 тридцать 40 сорок 50 пятьдесят 60 шестьдесят 70 семьдесят 80 восемьдесят 90 "
+    "девяносто 100 сто 200 двести 300 триста 400 четыреста 500 пятьсот 600 шестьсот 700 семьсот 800 восемьсот 900 "
+    "девятьсот"
+)
 
 
 def plain(text: str) -> str:
@@ -190,7 +92,7 @@ def _transliterated(word: str) -> Iterator[str]:
     """A Latin word as a Russian reads it; one in a silent e both with it and without."""
     letters, rest = "", word
     while rest:
-        latin, russian = next(pair for pair in _LATIN_SOUNDS if rest.startswith(pair[0]))
+        latin, russian = next(pair for pair in _LATIN_SOUNDS.items() if rest.startswith(pair[0]))
         letters, rest = letters + russian, rest[len(latin) :]
     if letters.startswith("е") and word[0] == "e":
         letters = "э" + letters[1:]
@@ -202,13 +104,8 @@ def _transliterated(word: str) -> Iterator[str]:
 def _number(digits: str) -> str:
     """Up to 999 as a number, what is longer or begins with 0 digit by digit."""
     if len(digits) > 3 or (digits[0] == "0" and len(digits) > 1):
-        return " ".join(_UNITS[int(digit)] for digit in digits)
-    hundreds, rest = divmod(int(digits), 100)
-    words = [_HUNDREDS[hundreds - 1]] if hundreds else []
-    if 10 <= rest < 20:
-        words.append(_TEENS[rest - 10])
-    else:
-        tens, units = divmod(rest, 10)
-        words += [_TENS[tens - 2]] if tens else []
-        words += [_UNITS[units]] if units or not words else []
-    return " ".join(words)
+        return " ".join(map(_NUMBERS.__getitem__, digits))
+    number = int(digits)
+    rest = number % 100
+    parts = [number - rest, rest] if rest < 20 else [number - rest, rest - rest % 10, rest % 10]
+    return " ".join(_NUMBERS[str(part)] for part in parts if part) or _NUMBERS["0"]

@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from asr_core.model.spotting import aligned, spot
+from asr_core.model.alignment import aligned
+from asr_core.model.spotting import spot
 from asr_core.model.trie import Alphabet, Entry, Trie
 
 LETTERS = (" ", "а", "б")

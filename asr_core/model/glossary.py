@@ -18,14 +18,9 @@ from asr_core.model.tokenizer import Speller
 from asr_core.model.trie import Alphabet, Entry, Trie
 from asr_core.types import KeywordsSpelling, Spelling, Token
 
-PER_LETTER = 1.0
-"""Nats of bonus for each letter of a keyword with weight 1; chosen with `python -m tools.demo_model.keywords`."""
-
-FREE = 0
-"""Letters of a keyword that bring nothing: short words are soon mistaken for one another."""
-
-MOST = 14.0
-"""Nats of bonus that no keyword goes beyond, however long."""
+PER_LETTER, FREE, MOST = 2.0, 3, 20.0
+"""Nats of bonus for each letter of a keyword with weight 1 beyond the first few, and for all of it at most. Short words
+are soon mistaken for one another. Chosen with `python -m tools.demo_model.keywords --sweep`."""
 
 SLACK = 6.0
 """Nats by which a path may be behind what it has earned of the bonus so far."""

@@ -73,7 +73,9 @@ def _entries(way: Spelling, speller: Speller, style: KeywordsSpelling) -> Iterat
     bonus = way.weight * min(PER_LETTER * max(way.n_letters - FREE, 1), MOST)
     for text in _texts(way):
         if labels := speller(text):
-            yield Entry(labels, bonus, way.written if style == "original" else "")
+            begins_sentence = text[0].isupper()  # the model's own capital, if the keyword has none
+            given = way.written[0].upper() + way.written[1:] if begins_sentence else way.written
+            yield Entry(labels, bonus, given if style == "original" else "")
 
 
 def _texts(way: Spelling) -> Iterable[str]:

@@ -11,6 +11,7 @@ import httpx
 import openai
 import pytest
 from openai import AzureOpenAI, OpenAI
+from openai.types.audio import TranscriptionTextDoneEvent
 from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
 
 from asr_core.settings import OPENAI_MODELS
@@ -175,7 +176,8 @@ def test_keywords_are_heard_and_written_as_they_were_given_streamed_or_not(clien
     asked = {"keywords": ["Больница", "Kubernetes"]}
     answer = create(extra_body=asked)
     assert answer.text == plain.replace("больница", "Больница")
-    *_, done = create(extra_body=asked, stream=True)
+    *_, done = client.audio.transcriptions.create(file=speech, model="whisper-1", extra_body=asked, stream=True)
+    assert isinstance(done, TranscriptionTextDoneEvent)
     assert done.text == answer.text
     assert create(extra_body=asked | {"keywords_spelling": "model"}).text == plain
     assert create(prompt="Это Больница.").text == answer.text

@@ -38,9 +38,8 @@ class Scripted:
         return state + 1, state + 1
 
     def joint(self, frames: Tensor, predicted: Tensor) -> Tensor:
-        frames, predicted = torch.broadcast_tensors(frames, predicted)
-        rows = zip(frames.flatten().int().tolist(), predicted.flatten().int().tolist(), strict=True)
-        return torch.stack([self._logits(frame, n_emitted) for frame, n_emitted in rows])
+        pairs = torch.stack([frames + 0 * predicted, predicted + 0 * frames], dim=-1).reshape(-1, 2)
+        return torch.stack([self._logits(frame, n_emitted) for frame, n_emitted in pairs.int().tolist()])
 
     def _logits(self, frame: int, n_emitted: int) -> Tensor:
         due = n_emitted < len(self._script) and frame >= 2 * n_emitted

@@ -9,7 +9,7 @@ from asr_core.types import Hints
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Where it matters the server's or the machine's own choice is left by leaving a field as it is."""
+    """Its defaults leave each choice to the recording."""
 
     audio_track: int | None = None
     """The sound track to hear."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from asr_core.engine.compute import Workers
 from asr_core.model.glossary import Glossary
 from asr_core.text.keywords import prompted, spellings
 from asr_core.types import Hints, Keyword
+
+log = logging.getLogger(__name__)
 
 N_KEPT = 8
 """Glossaries of the latest requests: many are the server's own, or one client's list."""
@@ -27,7 +31,10 @@ class Listening:
 
 
 class Glossaries:
-    """Makes glossaries on the workers, and keeps the latest. `always` is listened for in every recording."""
+    """Makes glossaries for the model that `workers` have, and keeps the latest.
+
+    `always` is listened for in every recording.
+    """
 
     def __init__(self, workers: Workers, always: Sequence[Keyword]) -> None:
         self._workers = workers
@@ -38,7 +45,7 @@ class Glossaries:
         """What to listen for; nothing, at no cost, where nobody has said anything."""
         if not (hints.keywords or hints.prompt or self._always):
             return Listening()
-        return await self._workers.run(partial(self._make, hints))
+        return await asyncio.to_thread(self._make, hints)  # not on a worker, which may have seconds of work before it
 
     def _uncached(self, hints: Hints) -> Listening:
         if not self._workers.recognizer.hears_keywords:
@@ -48,8 +55,10 @@ class Glossaries:
         keywords = [*asked.values(), *named]
         ways = {keyword.text: spellings(keyword) for keyword in keywords}
         glossary = self._workers.recognizer.glossary([*ways.values()], hints.spelling)
-        own = {keyword.text for keyword in hints.keywords}
-        unspelled = [text for text in own if not ways[text] or glossary.misses(ways[text])]
+        unspelled = {text for text, said in ways.items() if glossary.misses(said)}
+        if ours := unspelled & {keyword.text for keyword in self._always}:
+            log.warning("KEYWORDS_FILE: the model has no letters for %s", _listed(ours))
+        unspelled &= {keyword.text for keyword in hints.keywords}
         return Listening(glossary if glossary else None, tuple(_warnings(hints, unspelled, named)))
 
 
@@ -58,12 +67,15 @@ def _in_vain(hints: Hints) -> tuple[str, ...]:
     return tuple(f"`{name}` had no effect: with ENGINE=gigaam an RNN-T hears no keywords." for name in given)
 
 
-def _warnings(hints: Hints, unspelled: Sequence[str], named: Sequence[Keyword]) -> list[str]:
+def _listed(texts: Collection[str]) -> str:
+    more = f" and {len(texts) - MOST_TOLD} more" if len(texts) > MOST_TOLD else ""
+    return ", ".join(sorted(texts)[:MOST_TOLD]) + more
+
+
+def _warnings(hints: Hints, unspelled: Collection[str], named: Sequence[Keyword]) -> list[str]:
     said = []
     if unspelled:
-        more = f" and {len(unspelled) - MOST_TOLD} more" if len(unspelled) > MOST_TOLD else ""
-        shown = ", ".join(sorted(unspelled)[:MOST_TOLD])
-        said.append(f"`keywords`: the model has no letters for {shown}{more}, which had no effect.")
+        said.append(f"`keywords`: the model has no letters for {_listed(unspelled)}, which had no effect.")
     if hints.prompt and not named:
         said.append("`prompt` had no effect: it has no names or unknown words that `keywords` has not.")
     return said

@@ -122,3 +122,11 @@ class RnntHead:
         cell = forget_gate.sigmoid() * state[1] + input_gate.sigmoid() * cell_gate.tanh()
         output = output_gate.sigmoid() * cell.tanh()
         return self.predicted @ output, torch.stack([output, cell])
+
+    def predict_all(self, labels: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for labels [N] from states [N, 2, hidden] → predictions [N, joint], states."""
+        gates = torch.addmm(self.input_gates[labels], states[:, 0], self.recurrent.T)
+        input_gate, forget_gate, cell_gate, output_gate = gates.chunk(4, dim=1)
+        cells = forget_gate.sigmoid() * states[:, 1] + input_gate.sigmoid() * cell_gate.tanh()
+        outputs = output_gate.sigmoid() * cells.tanh()
+        return outputs @ self.predicted.T, torch.stack([outputs, cells], dim=1)

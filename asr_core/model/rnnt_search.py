@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -71,6 +72,24 @@ class _Path:
         return self.emitted.last(ALIKE) if self.emitted else ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A label that a path may emit, and the node that this leads to."""
+
+    path: _Path
+    label: int
+    log_prob: float
+    node: int
+    began: int
+
+    @property
+    def score(self) -> float:
+        return self.path.score + self.log_prob
+
+
+Candidate = TypeVar("Candidate", _Path, _Step)
+
+
 class RnntSearch:
     """The paths through one recording's frames."""
 
@@ -114,34 +133,34 @@ class RnntSearch:
         n_symbols = 0
         while paths:
             log_probs = self._head.joint(encoded, torch.stack([path.predicted for path in paths])).log_softmax(dim=1)
-            following: list[_Path] = []
+            steps: list[_Step] = []
             best_outside = max((path.score for path in paths if path.node == OUTSIDE), default=float("-inf"))
             for path, scores in zip(paths, log_probs.tolist(), strict=True):
                 blank = scores[self._alphabet.blank]
                 winner = max(range(len(scores)), key=scores.__getitem__)
                 if path.node != OUTSIDE:
                     yield replace(path, score=path.score + blank)
-                    following += self._inside(path, scores, frame, best_outside)
+                    steps += self._inside(path, scores, best_outside)
                 elif winner == self._alphabet.blank or n_symbols == MAX_SYMBOLS:
                     yield replace(path, score=path.score + blank)
-                    following += self._entering(path, scores, frame, best_outside)
+                    steps += self._entering(path, scores, best_outside)
                 else:
-                    following.append(self._emit(path, winner, scores, frame, OUTSIDE))
-                    following += self._entering(path, scores, frame, best_outside)
+                    steps.append(_Step(path, winner, scores[winner], OUTSIDE, 0))
+                    steps += self._entering(path, scores, best_outside)
             n_symbols += 1
             if n_symbols >= MOST_OF_KEYWORD:
-                following = [path for path in following if path.node == OUTSIDE]
-            paths = self._pruned(following)
+                steps = [step for step in steps if step.node == OUTSIDE]
+            paths = self._taken(self._pruned(steps), frame)
 
-    def _inside(self, path: _Path, scores: Sequence[float], frame: int, best: float) -> Iterator[_Path]:
+    def _inside(self, path: _Path, scores: Sequence[float], best: float) -> Iterator[_Step]:
         for label, child in self._children[path.node].items():
             if path.score + scores[label] + self._trie.allowed[child] > best:
-                yield self._emit(path, label, scores, frame, child)
+                yield _Step(path, label, scores[label], child, path.began)
         if self._trie.entry[path.node] < 0:
             return
         for label in self._word_ends(scores):
             if path.score + scores[label] + self._trie.bonus[path.node] > best - self._trie.allowed[path.node]:
-                yield self._emit(self._ended(path), label, scores, frame, OUTSIDE)
+                yield _Step(self._ended(path), label, scores[label], OUTSIDE, 0)
 
     def _word_ends(self, scores: Sequence[float]) -> list[int]:
         """Labels that may follow a keyword: a space, or the likeliest if it begins a word or is no letter."""
@@ -150,26 +169,36 @@ class RnntSearch:
         space = self._alphabet.space
         return ends if space is None or space == winner else [*ends, space]
 
-    def _entering(self, path: _Path, scores: Sequence[float], frame: int, best: float) -> Iterator[_Path]:
+    def _entering(self, path: _Path, scores: Sequence[float], best: float) -> Iterator[_Step]:
         after_space = path.emitted.label == self._alphabet.space if path.emitted else self._alphabet.bare
         nodes = [OUTSIDE, self._lead] if after_space and self._lead else [OUTSIDE]
         for node in nodes:
             for label, child in self._children[node].items():
                 if path.score + scores[label] + self._trie.allowed[child] > best:
-                    yield replace(self._emit(path, label, scores, frame, child), began=path.n_emitted)
+                    yield _Step(path, label, scores[label], child, path.n_emitted)
 
-    def _emit(self, path: _Path, label: int, scores: Sequence[float], frame: int, node: int) -> _Path:
-        predicted, state = self._head.predict(label, path.state)
-        emitted = _Emitted(path.emitted, label, frame, scores[label])
-        return replace(
-            path,
-            score=path.score + scores[label],
-            node=node,
-            predicted=predicted,
-            state=state,
-            emitted=emitted,
-            n_emitted=path.n_emitted + 1,
-        )
+    def _taken(self, steps: Sequence[_Step], frame: int) -> list[_Path]:
+        """The paths after these steps; outside, the prediction network computes what it does in the greedy search."""
+        outside = [step for step in steps if step.node == OUTSIDE]
+        inside = [step for step in steps if step.node != OUTSIDE]
+        predictions = [self._head.predict(step.label, step.path.state) for step in outside]
+        if inside:
+            labels = torch.tensor([step.label for step in inside])
+            states = torch.stack([step.path.state for step in inside])
+            predictions += zip(*self._head.predict_all(labels, states), strict=True)
+        return [
+            replace(
+                step.path,
+                score=step.score,
+                node=step.node,
+                predicted=predicted,
+                state=state,
+                emitted=_Emitted(step.path.emitted, step.label, frame, step.log_prob),
+                n_emitted=step.path.n_emitted + 1,
+                began=step.began,
+            )
+            for step, (predicted, state) in zip([*outside, *inside], predictions, strict=True)
+        ]
 
     def _ended(self, path: _Path) -> _Path:
         """The path outside again: with its bonus if its keyword is complete."""
@@ -180,9 +209,11 @@ class RnntSearch:
         score = path.score + spelled.entry.bonus
         return replace(path, score=score, node=OUTSIDE, spelled=(*path.spelled, spelled))
 
-    def _pruned(self, paths: list[_Path]) -> list[_Path]:
-        outside = [path for path in paths if path.node == OUTSIDE]
-        inside = sorted((path for path in paths if path.node != OUTSIDE), key=self._promise, reverse=True)
+    def _pruned(self, paths: Sequence[Candidate]) -> list[Candidate]:
+        outside: list[Candidate] = [path for path in paths if path.node == OUTSIDE]
+        inside: list[Candidate] = sorted(
+            (path for path in paths if path.node != OUTSIDE), key=self._promise, reverse=True
+        )
         return [*outside, *inside[:MOST_INSIDE]]
 
     def _kept(self, paths: list[_Path]) -> list[_Path]:
@@ -202,7 +233,7 @@ class RnntSearch:
                     inside[path.node, path.began] = path
         return self._pruned([*best, *inside.values()])
 
-    def _promise(self, path: _Path) -> float:
+    def _promise(self, path: _Path | _Step) -> float:
         return float(path.score + self._trie.allowed[path.node])
 
     def _tokens(self, emitted: _Emitted | None) -> tuple[Token, ...]:

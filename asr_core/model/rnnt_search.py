@@ -214,7 +214,7 @@ class RnntSearch:
         inside: list[Candidate] = sorted(
             (path for path in paths if path.node != OUTSIDE), key=self._promise, reverse=True
         )
-        return [*outside, *inside[:MOST_INSIDE]]
+        return outside + inside[:MOST_INSIDE]
 
     def _kept(self, paths: list[_Path]) -> list[_Path]:
         """Of paths outside that end alike the best, of all the most promising."""

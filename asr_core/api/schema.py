@@ -10,6 +10,7 @@ from asr_core.api.bazarr import FILE_FIELD as BAZARRS_FILE_FIELD
 from asr_core.api.bazarr import Query
 from asr_core.api.form import TranscriptionForm
 from asr_core.api.multipart import FILE_FIELD
+from asr_core.api.speakers import SpeakerFields
 from asr_core.text.formats import FORMATS
 from asr_core.types import ResponseFormat
 
@@ -79,9 +80,9 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {key: _inlined(value, definitions) for key, value in schema.items()}
 
 
-NATIVE = _upload(FILE_FIELD) | _media_types(("verbose_json",))
-NATIVE_STREAM = _upload(FILE_FIELD) | _media_types((), "application/x-ndjson")
-SUBMISSION = _upload(FILE_FIELD)
+NATIVE = _upload(FILE_FIELD, SpeakerFields) | _media_types(("verbose_json",))
+NATIVE_STREAM = _upload(FILE_FIELD, SpeakerFields) | _media_types((), "application/x-ndjson")
+SUBMISSION = _upload(FILE_FIELD, SpeakerFields)
 TRANSCRIPTION = _upload(FILE_FIELD, TranscriptionForm) | _media_types(get_args(ResponseFormat), "text/event-stream")
 BAZARR = _parameters(Query) | _upload(BAZARRS_FILE_FIELD) | _media_types(("json", "text", "srt", "vtt", "tsv"))
 DETECTION = _upload(BAZARRS_FILE_FIELD)

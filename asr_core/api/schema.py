@@ -85,3 +85,19 @@ SUBMISSION = _upload(FILE_FIELD)
 TRANSCRIPTION = _upload(FILE_FIELD, TranscriptionForm) | _media_types(get_args(ResponseFormat), "text/event-stream")
 BAZARR = _parameters(Query) | _upload(BAZARRS_FILE_FIELD) | _media_types(("json", "text", "srt", "vtt", "tsv"))
 DETECTION = _upload(BAZARRS_FILE_FIELD)
+
+CLIENT_SECRET: Operation = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "expires_after": {"type": "object", "properties": {"seconds": {"type": "integer"}}},
+                        "session": {"type": "object"},
+                    },
+                }
+            }
+        }
+    }
+}

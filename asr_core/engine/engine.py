@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from asr_core.audio.decode import Recording, decode
 from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
 from asr_core.engine.dispatcher import Dispatcher, Tally
+from asr_core.engine.ear import Ear
 from asr_core.engine.feeding import feed
 from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.stages import NoStages, Stages
-from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
+from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping, TooManySessions
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.settings import Settings
 from asr_core.types import JobOptions
@@ -64,6 +65,7 @@ class Engine:
         self._workers = Workers(load or loader(settings), n_threads if native else 1, n_threads, retry)
         self._dispatcher = Dispatcher(self._workers, 1 if native else settings.batch_size)
         self._loaded = False
+        self._n_live = 0
         self._runner: asyncio.Task[None] | None = None
 
     @property
@@ -78,6 +80,11 @@ class Engine:
     def n_jobs(self) -> int:
         """Jobs admitted at the moment."""
         return len(self._dispatcher.jobs)
+
+    @property
+    def n_live(self) -> int:
+        """Live sessions at the moment."""
+        return self._n_live
 
     @property
     def n_waiting(self) -> int:
@@ -134,6 +141,20 @@ class Engine:
             feeder.cancel()
             await asyncio.wait([feeder])
 
+    @contextmanager
+    def listen(self) -> Iterator[Ear]:
+        """Hear the sound of a live session while the context lasts. Raises TooManySessions or ModelNotReady."""
+        if not self._loaded:
+            raise ModelNotReady(f"The model is not ready: {self._workers.detail}")
+        if self._n_live >= self._settings.max_live:
+            raise TooManySessions(self._n_live)
+        self._n_live += 1
+        try:
+            with Ear(self._workers.vad, self._dispatcher) as ear:
+                yield ear
+        finally:
+            self._n_live -= 1
+
     def _decoding(self, path: Path, options: JobOptions) -> AbstractAsyncContextManager[Recording]:
         max_seconds, ffmpeg = self._settings.max_audio_seconds, self._settings.ffmpeg
         return decode(path, max_seconds=max_seconds, audio_track=options.audio_track, ffmpeg=ffmpeg)
@@ -156,3 +177,4 @@ class Engine:
     def _fail_jobs(self, error: AsrError) -> None:
         for job in self._dispatcher.jobs:
             job.fail(error)
+        self._dispatcher.refuse_hearings(error)

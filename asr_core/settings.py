@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="one JSON object a line instead of text")
     host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104 - a server for the local network
     port: int = Field(3000, ge=1, le=65535, description="port to listen on")
+    wyoming_port: int = Field(0, ge=0, le=65535, description="port for Wyoming, which knows no keys; 0: none")
 
     @field_validator("model_aliases", "allowed_models", "api_key", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ Tell = Callable[[Sequence[Event]], Awaitable[None]]
 
 
 class Driver:
-    """Runs `session` with an ear of the engine's. `hear` has to run beside whatever calls the other methods."""
+    """Runs `session` with an ear of the engine's, for as long as `serve` lasts."""
 
     def __init__(self, ear: Ear, options: TurnOptions | None, tell: Tell) -> None:
         self.session = LiveSession(options)
@@ -41,6 +41,16 @@ class Driver:
         """There may be something to hear."""
         self._heard = asyncio.Event()
         """The last hearing is over."""
+
+    async def serve(self, client: Coroutine[None, None, None]) -> None:
+        """Have sound heard beside `client`, which brings it, until that ends. Raises what either of them raises."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                hearing = tasks.create_task(self._hear())
+                await client
+                hearing.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     async def listen(self, sound: Pcm) -> None:
         """Take the next of the sound, once the session is not too far behind."""
@@ -64,7 +74,7 @@ class Driver:
             self._heard.clear()
             await self._heard.wait()
 
-    async def hear(self) -> None:
+    async def _hear(self) -> None:
         """Have heard what there is to hear, for as long as the session lasts."""
         next_at = 0.0
         while True:

@@ -55,7 +55,7 @@ async def serve(websocket: WebSocket, backend: Backend, issued: ClientSecrets) -
         await _Conversation(websocket, backend, options).hold()
     except Exception as error:
         with suppress(WebSocketDisconnect, RuntimeError):  # it may have left, or be closed already
-            await _part(websocket, _cause(error))
+            await _part(websocket, error)
 
 
 async def _part(websocket: WebSocket, cause: Exception) -> None:
@@ -65,13 +65,6 @@ async def _part(websocket: WebSocket, cause: Exception) -> None:
     await websocket.send_text(Teller(logprobs=False).error(cause))
     codes = {Busy: TRY_AGAIN_LATER, BadRequest: NORMAL}
     await websocket.close(next((code for kind, code in codes.items() if isinstance(cause, kind)), INTERNAL_ERROR))
-
-
-def _cause(error: Exception) -> Exception:
-    """What a group of tasks ended with; one that the client has left for others' sake counts least."""
-    while isinstance(error, ExceptionGroup):
-        error = min(error.exceptions, key=lambda each: isinstance(each, WebSocketDisconnect))
-    return error
 
 
 def _admitted(websocket: WebSocket, backend: Backend, issued: ClientSecrets) -> SessionOptions:
@@ -113,9 +106,7 @@ class _Conversation:
         with self._backend.engine.listen() as ear:
             self._driver = Driver(ear, self._options.turns, self._tell)
             await self._send(self._teller.session("session.created", self._options.shown(self._id)))
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._driver.hear())
-                tasks.create_task(self._receive())
+            await self._driver.serve(self._receive())
 
     async def _receive(self) -> None:
         idle_s = self._backend.settings.live_idle_seconds

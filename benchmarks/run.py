@@ -11,7 +11,7 @@ import torch
 
 from asr_core.model.cpu import available_cores
 from asr_core.settings import Settings
-from benchmarks import company, engine, memory, report, service
+from benchmarks import company, engine, live, memory, report, service
 from benchmarks.contestants import available_precisions
 from benchmarks.machine import describe
 from benchmarks.model import prepare
@@ -71,7 +71,21 @@ def _service(results: report.Results, options: argparse.Namespace, checkpoint: P
         _add(results, "service", findings, options.results)
 
 
-MEASURE = {"engine": _engine, "company": _company, "lengths": _lengths, "notes": _notes, "service": _service}
+def _live(results: report.Results, options: argparse.Namespace, checkpoint: Path, folder: Path) -> None:
+    """Text while it is spoken."""
+    _begin(results, "live")
+    for findings in live.run(checkpoint, folder, options.precision):
+        _add(results, "live", findings, options.results)
+
+
+MEASURE = {
+    "engine": _engine,
+    "company": _company,
+    "lengths": _lengths,
+    "notes": _notes,
+    "service": _service,
+    "live": _live,
+}
 PARTS = tuple(MEASURE)
 
 

@@ -95,10 +95,14 @@ async def _run(command: list[str], url: str, key: str, write: Write) -> None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     address = f"{url}/v1/realtime?intent=transcription"
     try:
-        async with httpx.AsyncClient(headers=headers) as client, aconnect_ws(address, client) as socket:
-            async with _recorder(command) as recorder, asyncio.TaskGroup() as tasks:
-                tasks.create_task(_send(socket, recorder))
-                await _show(socket, write)
+        async with (
+            httpx.AsyncClient(headers=headers) as client,
+            aconnect_ws(address, client) as socket,
+            _recorder(command) as recorder,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(_send(socket, recorder))
+            await _show(socket, write)
     except* WebSocketUpgradeError as errors:
         response = _first(errors).response  # type: ignore[attr-defined]  # of that kind
         raise refusal(response.status_code, "") from None

@@ -734,3 +734,21 @@ def test_where_pages_may_keep_nothing_a_key_lasts_as_long_as_the_page(
     assert text_of(page) == spoken_text
     page.get_by_role("button", name="Забыть ключ").click()
     expect(page.locator("#key-input")).to_be_visible()
+
+
+def test_what_is_said_into_the_microphone_is_read_while_it_is_said(
+    chromium: BrowserType, locked_server: Server, speech: Path, spoken_text: str
+) -> None:
+    options = [*OPTIONS, f"--use-file-for-fake-audio-capture={speech}"]
+    browser = chromium.launch(executable_path=CHROMIUM, args=options)
+    try:
+        page = browser.new_context(locale="en-US", permissions=["microphone"]).new_page()
+        page.goto(locked_server.url)
+        page.locator("#key-input").fill("сезам-1")
+        page.locator("#key button").click()
+        page.get_by_role("button", name="Record your voice").click()
+        expect(page.locator("#live")).to_contain_text(" ".join(spoken_text.split()[1:4]), timeout=WAIT_MS)
+        page.locator("#stop").click()
+        expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
+    finally:
+        browser.close()

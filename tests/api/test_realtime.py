@@ -265,12 +265,17 @@ def test_conversations_are_refused(server: Server) -> None:
 
 
 NODE = """
-import { OpenAIRealtimeWS } from 'openai/realtime/ws';
+import { OpenAIRealtimeWebSocket } from 'openai/realtime/websocket';
 import OpenAI from 'openai';
+import { WebSocket } from 'ws';
+// As a browser's; the client insists on wss.
+globalThis.WebSocket = class extends WebSocket {
+  constructor(url, protocols) { super(String(url).replace('wss:', 'ws:'), protocols); }
+};
 import { readFileSync } from 'node:fs';
 const [url, file, n] = process.argv.slice(2);
-const client = new OpenAI({ baseURL: url, apiKey: 'unused' });
-const rt = new OpenAIRealtimeWS({ model: 'whisper-1' }, client);
+const client = new OpenAI({ baseURL: url, apiKey: 'unused', dangerouslyAllowBrowser: true });
+const rt = new OpenAIRealtimeWebSocket({ model: 'whisper-1', dangerouslyAllowBrowser: true }, client);
 const texts = [];
 rt.on('error', (e) => { console.error(e); process.exit(1); });
 rt.on('session.created', () => {

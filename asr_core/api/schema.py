@@ -19,6 +19,7 @@ Operation = dict[str, Any]
 DESCRIPTION = (
     "Where the server has keys, every request but those under `system` brings one: `Authorization: Bearer <key>`, or"
     " Azure's `api-key: <key>`. Whatever goes wrong is answered with an `ErrorBody`."
+    " Text while it is spoken: `GET /v1/realtime?intent=transcription`, a WebSocket, which this page cannot describe."
 )
 
 

@@ -21,9 +21,9 @@ class LiveConnection(WSProtocol):
     well. A connection on which nothing moves is therefore aborted.
     """
 
-    def __init__(self, *args: Any, stall_s: float = STALL_S, **options: Any) -> None:
+    def __init__(self, *args: Any, stall_s: float = STALL_S, look_s: float = LOOK_S, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._stall_s = stall_s
+        self._stall_s, self._look_s = stall_s, look_s
         self._watch: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._moved_at = self.loop.time()
@@ -45,4 +45,4 @@ class LiveConnection(WSProtocol):
         if now - self._moved_at >= self._stall_s:
             self.transport.abort()
         else:
-            self._watch = self.loop.call_later(LOOK_S, self._look)
+            self._watch = self.loop.call_later(self._look_s, self._look)

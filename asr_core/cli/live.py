@@ -97,7 +97,7 @@ async def _run(command: list[str], url: str, key: str, write: Write) -> None:
     try:
         async with (
             httpx.AsyncClient(headers=headers) as client,
-            aconnect_ws(address, client) as socket,
+            _connected(address, client) as socket,
             _recorder(command) as recorder,
             asyncio.TaskGroup() as tasks,
         ):
@@ -117,6 +117,13 @@ def _first(error: BaseException) -> Exception:
         error = error.exceptions[0]
     assert isinstance(error, Exception)
     return error
+
+
+@asynccontextmanager
+async def _connected(address: str, client: httpx.AsyncClient) -> AsyncIterator[AsyncWebSocketSession]:
+    socket: AsyncWebSocketSession
+    async with aconnect_ws(address, client) as socket:
+        yield socket
 
 
 @asynccontextmanager

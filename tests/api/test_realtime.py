@@ -32,8 +32,8 @@ INTENT = {"intent": "transcription"}
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a key, room for two sessions, and little patience."""
-    settings = {"API_KEY": "secret", "MAX_LIVE": "2", "LIVE_IDLE_SECONDS": "3"}
-    with running_server(tmp_path_factory.mktemp("keyed"), **settings) as running:
+    folder = tmp_path_factory.mktemp("keyed")
+    with running_server(folder, API_KEY="secret", MAX_LIVE="2", LIVE_IDLE_SECONDS="3") as running:
         yield running
 
 
@@ -51,7 +51,7 @@ def session(server: Server, key: str = "unused", **options: Any) -> Iterator[Rea
     client = OpenAI(base_url=f"{server.url}/v1", api_key=key)
     with client.realtime.connect(extra_query=INTENT) as connection:
         assert connection.recv().type == "session.created"
-        connection.session.update(session={"type": "transcription", **options})  # type: ignore[typeddict-item]
+        connection.session.update(session={"type": "transcription", **options})  # type: ignore[arg-type]  # a table
         assert connection.recv().type == "session.updated"
         yield connection
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from asr_core.errors import ModelNotReady, RecognitionFailed, TooManySessions
+from asr_core.types import Chunk, Hypothesis
 from tests.engine.engines import SAMPLE, SAMPLE_TEXT, Gate, read, run, running, until
 
 
@@ -23,15 +24,19 @@ def test_a_hearing_goes_before_a_files_chunks_and_files_get_on_beside_many(tmp_p
                     hearings = [asyncio.create_task(ear.hear(read(SAMPLE)[:16_000].copy())) for _ in range(9)]
                     await asyncio.sleep(0)
                     order: list[str] = []
-                    for number, hearing in enumerate(hearings):
-                        hearing.add_done_callback(lambda _, number=number: order.append(f"hearing {number}"))
-                    heard = job.heard
-                    job.heard = lambda *result: (order.append("chunk"), heard(*result))[1]  # type: ignore[method-assign]
+                    for hearing in hearings:
+                        hearing.add_done_callback(lambda _: order.append("hearing"))
+                    write = job.heard
+
+                    def heard(chunk: Chunk, hypothesis: Hypothesis) -> None:
+                        order.append("chunk")
+                        write(chunk, hypothesis)
+
+                    job.heard = heard  # type: ignore[method-assign]
                     gate.open.set()
                     assert (await job.transcript()).text == SAMPLE_TEXT
                     await asyncio.gather(*hearings)
-            assert order[:2] == ["chunk", "hearing 0"]
-            assert order.index("hearing 3") < order.index("chunk", 1) < order.index("hearing 8")
+            assert order[:7] == ["chunk", *["hearing"] * 4, "chunk", "hearing"]
 
     run(scenario)
 

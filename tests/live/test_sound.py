@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-import torchaudio.functional
+import torchaudio.functional  # type: ignore[import-untyped]  # published without types
 from hypothesis import given
 from hypothesis import strategies as st
 

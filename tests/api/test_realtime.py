@@ -258,6 +258,20 @@ def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing(server: S
     wait_until(lambda: server.metric("asr_live_sessions") == 0, "a server without sessions")
 
 
+def test_a_session_gets_on_beside_a_long_file(
+    server: Server, sound: bytes, spoken_text: str, long_recording: Path
+) -> None:
+    with long_recording.open("rb") as file:
+        url, fields = f"{server.url}/v1/audio/transcriptions", {"stream": "true"}
+        with httpx.stream("POST", url, files={"file": file}, data=fields, timeout=60) as answer:
+            next(line for line in answer.iter_lines() if "transcript.text.delta" in line)
+            with session(server) as connection:
+                send(connection, sound)
+                received = transcripts(connection, spoken_text)
+    completed = [event for event in received if event.type == f"{TRANSCRIPTION}.completed"]
+    assert " ".join(event.transcript for event in completed) == spoken_text
+
+
 def test_conversations_are_refused(server: Server) -> None:
     with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
         connect(f"ws://127.0.0.1:{server.port}/v1/realtime?model=gpt-realtime")

@@ -23,7 +23,7 @@ from asr_core.engine.compute import Workers
 from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
-from asr_core.errors import RecognitionFailed
+from asr_core.errors import RecognitionFailed, ServerStopping
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Span
 
 log = logging.getLogger(__name__)
@@ -184,6 +184,10 @@ class Dispatcher:
         try:
             work = partial(self._workers.recognize, [hearing.chunk])
             (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.chunk]))
+        except asyncio.CancelledError:
+            if not hearing.heard.done():
+                hearing.heard.set_exception(ServerStopping())
+            raise
         except Exception:
             log.exception("The model failed on a live session's sound")
             if not hearing.heard.done():

@@ -102,3 +102,21 @@ def test_a_session_that_leaves_while_it_is_heard_leaves_nothing() -> None:
             assert len(gate.batches) == 2
 
     run(scenario)
+
+
+def test_a_server_that_stops_ends_hearings() -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        async with running(gate, num_threads=1) as engine:
+            gate.open.clear()
+            with engine.listen() as ear:
+                hearings = [asyncio.create_task(ear.hear(np.zeros(16_000, np.int16))) for _ in range(2)]
+                await until(lambda: len(gate.batches) == 1)
+                stopping = asyncio.create_task(engine.stop())
+                for hearing in hearings:
+                    with pytest.raises(ModelNotReady):
+                        await hearing
+                gate.open.set()
+                await stopping
+
+    run(scenario)

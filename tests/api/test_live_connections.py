@@ -34,14 +34,16 @@ def test_a_client_that_takes_nothing_is_cut_and_one_that_reads_is_not() -> None:
 
     async def scenario() -> None:
         config = Config(flood, lifespan="off", log_level="critical")
-        config.ws = partial(LiveConnection, stall_s=0.3, look_s=0.1)  # type: ignore[assignment]  # makes a protocol
+        config.ws = partial(LiveConnection, stall_s=1.0, look_s=0.1)  # type: ignore[assignment]  # makes a protocol
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             serving = asyncio.create_task(server.serve(sockets=[listener]))
-            async with connect(f"ws://127.0.0.1:{port}/quiet") as quiet:
+            async with connect(f"ws://127.0.0.1:{port}/quiet", open_timeout=None) as quiet:
                 assert await quiet.recv() == PIECE
-                stalled = await connect(f"ws://127.0.0.1:{port}/flood", max_queue=1, close_timeout=0.1)
+                stalled = await connect(
+                    f"ws://127.0.0.1:{port}/flood", max_queue=1, close_timeout=0.1, open_timeout=None
+                )
                 async with asyncio.timeout(60):
                     while "/flood" not in ended:
                         await asyncio.sleep(0.05)

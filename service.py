@@ -37,6 +37,7 @@ from asr_core.api.process import end_with_parent
 from asr_core.api.spool import OwnFolder, Spool
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
+from asr_core.api.wyoming import WyomingServer
 from asr_core.configuration import as_environment, misspelt_names, read_settings
 from asr_core.errors import ConfigurationError
 from asr_core.logs import configure_logging
@@ -141,6 +142,7 @@ class GigaamAsr:
         metrics.watch(self._engine)
         self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), spool, int(time.time()))
         app.state.backend = self._backend
+        self._wyoming = WyomingServer(self._backend, address.numeric(settings.host), settings.wyoming_port)
         store = TaskStore(scratch / f"asr-tasks-{os.getuid()}", settings.task_retention_hours * HOUR_S)
         app.state.tasks = self._tasks = Tasks(self._backend, store)
 
@@ -163,12 +165,14 @@ class GigaamAsr:
     async def start(self) -> None:
         await self._engine.start()
         self._tasks.start()
+        await self._wyoming.start()
         # What has been imported stays. The garbage collector holds up everybody for as long as it looks at it again:
         # tenths of a second, each time that a long transcript has grown by a quarter of all that there is.
         gc.freeze()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
+        await self._wyoming.stop()
         await self._engine.stop()
         await self._tasks.stop()
         self._backend.spool.close()

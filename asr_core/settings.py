@@ -66,6 +66,8 @@ class Settings(BaseSettings):
 
     api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty: none needed")
     max_queue: int = Field(8, ge=1, description="jobs admitted at once, running or waiting")
+    max_live: int = Field(4, ge=0, le=1000, description="live sessions at once; 0: none")
+    live_idle_seconds: Seconds = Field(300.0, description="a live session without sound for so long ends")
     max_upload_mb: int = Field(2048, ge=1, description="largest request body, MiB")
     max_audio_seconds: Seconds = Field(36_000.0, description="longest recording")
     task_retention_hours: float = Field(
@@ -84,6 +86,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="one JSON object a line instead of text")
     host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104 - a server for the local network
     port: int = Field(3000, ge=1, le=65535, description="port to listen on")
+    wyoming_port: int = Field(0, ge=0, le=65535, description="port for Wyoming, which knows no keys; 0: none")
 
     @field_validator("model_aliases", "allowed_models", "api_key", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ import torch
 
 from asr_core.model.cpu import available_cores
 from asr_core.settings import Settings
-from benchmarks import company, engine, memory, report, service
+from benchmarks import company, engine, live, memory, report, service
 from benchmarks.contestants import available_precisions
 from benchmarks.machine import describe
 from benchmarks.model import RANDOM, prepare
@@ -91,6 +91,13 @@ def _longform(results: report.Results, options: argparse.Namespace, checkpoint: 
             _add(results, part, findings, options.results)
 
 
+def _live(results: report.Results, options: argparse.Namespace, checkpoint: Path, folder: Path) -> None:
+    """Text while it is spoken."""
+    _begin(results, "live")
+    for findings in live.run(checkpoint, folder, options.precision):
+        _add(results, "live", findings, options.results)
+
+
 MEASURE = {
     "engine": _engine,
     "company": _company,
@@ -98,6 +105,7 @@ MEASURE = {
     "notes": _notes,
     "service": _service,
     "longform": _longform,
+    "live": _live,
 }
 PARTS = tuple(MEASURE)
 

@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from asr_core.api.process import raise_file_limit
+from asr_core.api.sockets import LiveConnection
 
 log = logging.getLogger(__name__)
 
@@ -182,5 +183,6 @@ class Config(uvicorn.Config):
         lobby = Lobby(n_connections, n_connections // 2)
         made = partial(Connection, lobby=lobby, patience=patience or Patience())
         self.http = cast("type[asyncio.Protocol]", made)
+        self.ws = LiveConnection
         if self.timeout_graceful_shutdown is None:
             self.timeout_graceful_shutdown = STOP_S

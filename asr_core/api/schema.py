@@ -20,6 +20,7 @@ Operation = dict[str, Any]
 DESCRIPTION = (
     "Where the server has keys, every request but those under `system` brings one: `Authorization: Bearer <key>`, or"
     " Azure's `api-key: <key>`. Whatever goes wrong is answered with an `ErrorBody`."
+    " Text while it is spoken: `GET /v1/realtime?intent=transcription`, a WebSocket, which this page cannot describe."
 )
 
 
@@ -86,3 +87,19 @@ SUBMISSION = _upload(FILE_FIELD, NativeForm)
 TRANSCRIPTION = _upload(FILE_FIELD, TranscriptionForm) | _media_types(get_args(ResponseFormat), "text/event-stream")
 BAZARR = _parameters(Query) | _upload(BAZARRS_FILE_FIELD) | _media_types(("json", "text", "srt", "vtt", "tsv"))
 DETECTION = _upload(BAZARRS_FILE_FIELD)
+
+CLIENT_SECRET: Operation = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "expires_after": {"type": "object", "properties": {"seconds": {"type": "integer"}}},
+                        "session": {"type": "object"},
+                    },
+                }
+            }
+        }
+    }
+}

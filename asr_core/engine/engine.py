@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from asr_core.audio.decode import Recording, decode
 from asr_core.audio.segmenter import Segmenter
 from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
 from asr_core.engine.dispatcher import Cutter, Dispatcher, Tally
+from asr_core.engine.ear import Ear
 from asr_core.engine.feeding import feed
 from asr_core.engine.hints import Glossaries
 from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.stages import NoStages, Stages
-from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping
+from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping, TooManySessions
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.process_memory import resident_mib
 from asr_core.settings import Settings
@@ -79,6 +80,7 @@ class Engine:
         always = read_wordlist(settings.keywords_file) if settings.keywords_file else ()
         self._glossaries = Glossaries(self._workers, always)
         self._loaded = False
+        self._n_live = 0
         self._runner: asyncio.Task[None] | None = None
 
     @property
@@ -104,6 +106,11 @@ class Engine:
     def n_jobs(self) -> int:
         """Jobs admitted at the moment."""
         return len(self._dispatcher.jobs)
+
+    @property
+    def n_live(self) -> int:
+        """Live sessions at the moment."""
+        return self._n_live
 
     @property
     def n_waiting(self) -> int:
@@ -178,6 +185,20 @@ class Engine:
         make = partial(Segmenter, self._workers.vad, self._policy, options.vad)
         return make() if options.channels == "mix" else ChannelSegmenter(make)
 
+    @contextmanager
+    def listen(self) -> Iterator[Ear]:
+        """Hear the sound of a live session while the context lasts. Raises TooManySessions or ModelNotReady."""
+        if not self._loaded:
+            raise ModelNotReady(f"The model is not ready: {self._workers.detail}")
+        if self._n_live >= self._settings.max_live:
+            raise TooManySessions(self._n_live)
+        self._n_live += 1
+        try:
+            with Ear(self._workers.vad, self._dispatcher) as ear:
+                yield ear
+        finally:
+            self._n_live -= 1
+
     def _decoding(self, path: Path, options: JobOptions) -> AbstractAsyncContextManager[Recording]:
         max_seconds, ffmpeg = self._settings.max_audio_seconds, self._settings.ffmpeg
         track, channels = options.audio_track, options.channels
@@ -204,6 +225,7 @@ class Engine:
     def _fail_jobs(self, error: AsrError) -> None:
         for job in self._dispatcher.jobs:
             job.fail(error)
+        self._dispatcher.refuse_hearings(error)
 
 
 def _voices(options: JobOptions) -> VoicesWriter | None:

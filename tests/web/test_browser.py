@@ -767,3 +767,21 @@ def test_who_spoke_is_shown_can_be_named_and_goes_into_the_downloads(open_page: 
     subtitles = Path(download.value.path()).read_text()
     assert subtitles.count("<v Анна>") >= 3
     assert "<v A>" not in subtitles
+
+
+def test_what_is_said_into_the_microphone_is_read_while_it_is_said(
+    chromium: BrowserType, locked_server: Server, speech: Path, spoken_text: str
+) -> None:
+    options = [*OPTIONS, f"--use-file-for-fake-audio-capture={speech}"]
+    browser = chromium.launch(executable_path=CHROMIUM, args=options)
+    try:
+        page = browser.new_context(locale="en-US", permissions=["microphone"]).new_page()
+        page.goto(locked_server.url)
+        page.locator("#key-input").fill("сезам-1")
+        page.locator("#key button").click()
+        page.get_by_role("button", name="Record your voice").click()
+        expect(page.locator("#live")).to_contain_text(" ".join(spoken_text.split()[1:4]), timeout=WAIT_MS)
+        page.locator("#stop").click()
+        expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
+    finally:
+        browser.close()

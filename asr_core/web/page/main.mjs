@@ -30,7 +30,7 @@ const view = new View({ state, t, server, player, transcript });
 const question = new Question({ state, view });
 const work = new Work({ state, view, server, player, strip, transcript, speakers, question, onProblem: () => access.watch() });
 const access = new Access({ state, view, server, work });
-new Dictation({ state, t, view, work });
+new Dictation({ state, t, view, server, work });
 new Saving({ state, view, speakers });
 
 $("choose").onclick = () => $("file").click();

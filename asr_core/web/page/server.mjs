@@ -42,6 +42,16 @@ export class Server {
     }
   }
 
+  /** A WebSocket for live text. A socket has no headers and a key may have any letters: a short-lived one takes its place. */
+  async openLive() {
+    const response = await fetch("v1/realtime/client_secrets", { method: "POST", headers: this.#headers(), body: "{}" });
+    if (!response.ok) throw Problem.from(response.status, await response.text());
+    const { value } = await response.json();
+    const url = new URL("v1/realtime?intent=transcription", document.baseURI);
+    url.protocol = url.protocol.replace("http", "ws");
+    return new WebSocket(url, ["realtime", `openai-insecure-api-key.${value}`]);
+  }
+
   /**
    * Have `file` transcribed, as `fields` ask for: `onSent` hears how much of it has been sent (0..1), `onSegments` the segments as they are
    * recognised. Resolves with the stream's last object; rejects with Problem, or with the signal's reason.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from asr_core.audio.downmix import WINDOW, Downmixer, Sound
+from asr_core.audio.downmix import PHASE_WINDOW, WINDOW, Downmixer, Sound
 from asr_core.types import INT16_SCALE, SAMPLE_RATE, Pcm
 from tests.audio.recordings import decoded, each_ffmpeg, likeness
 from tests.audio.signals import noise, speech
@@ -71,7 +71,11 @@ def test_channels_in_opposite_phase_and_not_quite_alike_are_heard_as_the_louder_
     """Or mixed, where no more than 0.4 of the voice cancels and its own hiss comes out that much stronger."""
     own = hiss * noise(len(SPEECH) / SAMPLE_RATE)[: len(SPEECH)] / 1000
     pcm = mixed(two(SPEECH + own, -SPEECH * right))
-    assert abs(correlation(pcm, SPEECH)) > correlation(0.6 * SPEECH + own, SPEECH) - 0.005
+    for start in range(0, len(SPEECH) - PHASE_WINDOW, PHASE_WINDOW):  # what is heard may change with each
+        part = slice(start, start + PHASE_WINDOW)
+        if SPEECH[part].std() > SPEECH.std() / 2:
+            worst = correlation((0.6 * SPEECH + own)[part], SPEECH[part])
+            assert abs(correlation(pcm[part], SPEECH[part])) > worst - 0.01
 
 
 @given(st.sampled_from((1, 2)), st.floats(-20, 40))

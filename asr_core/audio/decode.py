@@ -16,7 +16,7 @@ from typing import Protocol
 
 from asr_core.audio.downmix import WINDOW, Downmixer, Sound
 from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
-from asr_core.audio.header import Track
+from asr_core.audio.header import Header
 from asr_core.audio.joined import heard_whole
 from asr_core.audio.length import Packets
 from asr_core.audio.source import FfmpegSource, decoding
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 COUNTED_AFTER = 600 * SAMPLE_RATE
 """Samples after which a recording whose header tells no length is counted: it may have hours in kilobytes."""
+
+UNTIMED = frozenset({".mp3", ".wav"})
+"""How files are called whose format has no clock, most likely."""
 
 
 class Source(Protocol):
@@ -146,8 +149,8 @@ class _Decoder:
 
     async def open(self, scope: AsyncExitStack, wanted: int | None) -> Recording:
         """Start ffmpeg, in the hope that the recording has one track of one channel; again if it has not."""
-        guess = wanted or 0
-        tool = await scope.enter_async_context(self._started(guess, mono=True))
+        guess, timed = wanted or 0, self.path.suffix.lower() not in UNTIMED
+        tool = await scope.enter_async_context(self._started(guess, mono=True, timed=timed))
         header = await tool.header()
         if not header.tracks:
             raise await _no_recording(tool, self.path)
@@ -160,22 +163,22 @@ class _Decoder:
         claimed = header.claimed_s
         if claimed and claimed > self.max_seconds and await is_too_long():
             raise too_long(self.max_seconds)
-        if order == [guess] and header.tracks[guess].mono:
+        if order == [guess] and header.tracks[guess].mono and (timed or not header.timed):
             source, track = FfmpegSource(tool, self.path, mono=True, max_seconds=self.max_seconds), guess
         else:
             await tool.stop()
-            source, track = await self._first_audible(scope, header.tracks, order)
+            source, track = await self._first_audible(scope, header, order)
         several = len(header.tracks) > 1
         return Recording(source, self.max_seconds, track if several else None, None if claimed else is_too_long)
 
     async def _first_audible(
-        self, scope: AsyncExitStack, tracks: Sequence[Track], order: Sequence[int]
+        self, scope: AsyncExitStack, header: Header, order: Sequence[int]
     ) -> tuple[FfmpegSource, int]:
         """The first track that can be decoded and is not silent; the first that can be decoded, if all are."""
         silent: list[int] = []
         for track in order if len(order) > 1 else ():
             async with AsyncExitStack() as attempt:
-                source = await self._source(attempt, track, tracks[track])
+                source = await self._source(attempt, track, header)
                 try:
                     if await source.find_sound():
                         scope.push_async_callback(attempt.pop_all().aclose)
@@ -184,15 +187,17 @@ class _Decoder:
                 except BadAudio as error:
                     log.info("sound track %d is passed over: %s", track, error)
         track = (silent or order)[0]
-        return await self._source(scope, track, tracks[track]), track
+        return await self._source(scope, track, header), track
 
-    async def _source(self, scope: AsyncExitStack, track: int, described: Track) -> FfmpegSource:
-        tool = await scope.enter_async_context(self._started(track, mono=described.mono))
+    async def _source(self, scope: AsyncExitStack, track: int, header: Header) -> FfmpegSource:
+        mono = header.tracks[track].mono
+        tool = await scope.enter_async_context(self._started(track, mono=mono, timed=header.timed))
         await tool.header()
-        return FfmpegSource(tool, self.path, mono=described.mono, max_seconds=self.max_seconds)
+        return FfmpegSource(tool, self.path, mono=mono, max_seconds=self.max_seconds)
 
-    def _started(self, track: int, *, mono: bool) -> AbstractAsyncContextManager[Tool]:
-        return started(self.program, *decoding(self.path, track, mono=mono), patience_s=self.patience_s)
+    def _started(self, track: int, *, mono: bool, timed: bool) -> AbstractAsyncContextManager[Tool]:
+        arguments = decoding(self.path, track, mono=mono, timed=timed)
+        return started(self.program, *arguments, patience_s=self.patience_s)
 
 
 async def _no_recording(tool: Tool, path: Path) -> BadAudio:

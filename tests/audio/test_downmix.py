@@ -34,7 +34,7 @@ def loudness_db(pcm: Pcm) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(pcm.astype(float) ** 2)) / INT16_SCALE))
 
 
-def correlation(pcm: Pcm, said: Channel) -> float:
+def correlation(pcm: Pcm | Channel, said: Channel) -> float:
     return float(np.corrcoef(pcm, said)[0, 1])
 
 
@@ -68,9 +68,10 @@ def test_of_two_who_speak_in_their_own_channels_both_are_heard(delay: int, gain:
 
 @given(st.floats(0.0, 0.02), gains)
 def test_channels_in_opposite_phase_and_not_quite_alike_are_heard_as_the_louder_one(hiss: float, right: float) -> None:
-    left = SPEECH + hiss * noise(len(SPEECH) / SAMPLE_RATE)[: len(SPEECH)] / 1000
-    pcm = mixed(two(left, -SPEECH * right))
-    assert abs(correlation(pcm, SPEECH)) > 0.9
+    """Or mixed, where no more than 0.4 of the voice cancels and its own hiss comes out that much stronger."""
+    own = hiss * noise(len(SPEECH) / SAMPLE_RATE)[: len(SPEECH)] / 1000
+    pcm = mixed(two(SPEECH + own, -SPEECH * right))
+    assert abs(correlation(pcm, SPEECH)) > correlation(0.6 * SPEECH + own, SPEECH) - 0.005
 
 
 @given(st.sampled_from((1, 2)), st.floats(-20, 40))

@@ -62,10 +62,8 @@ def talk_with_a_quiet_talker() -> Pcm:
 
 def chords(seconds: int, seed: int) -> Pcm:
     """One a second, sung rather than played: with overtones and vibrato, fading."""
-    times, roots = (
-        np.arange(SAMPLE_RATE) / SAMPLE_RATE,
-        np.random.default_rng(seed).choice([-12, -7, -5, 0, 2, 5], seconds),
-    )
+    times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    roots = np.random.default_rng(seed).choice([-12, -7, -5, 0, 2, 5], seconds)
     bent = times + 0.0004 * np.sin(2 * np.pi * 5.5 * times)
     hertz = 220 * 2 ** ((roots[:, None] + np.array([0, 4, 7])) / 12)
     overtones = np.arange(1, 9)

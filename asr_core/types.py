@@ -185,7 +185,9 @@ class Chunk:
     """Samples of `pcm` behind `span`."""
     doubtful: tuple[Span, ...] = ()
     """Where in `heard` the VAD hears nobody in the sound as it is: unlikely words there do not count."""
-
+    unspoken: tuple[Span, ...] = ()
+    """Where in `heard` no voice is near, not even one so quiet that only a levelled copy shows it: no word there
+    counts, as music lies between voices."""
     goes_on: bool = False
     """Whether speech goes on in the channel's next chunk: the two then hear some of each other's span."""
     channel: int | None = None

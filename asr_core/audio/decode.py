@@ -19,7 +19,7 @@ import numpy as np
 from asr_core.audio.crosstalk import Crosstalk
 from asr_core.audio.downmix import WINDOW, Downmixer, Sound
 from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
-from asr_core.audio.header import Track
+from asr_core.audio.header import Header, Track
 from asr_core.audio.joined import heard_whole
 from asr_core.audio.length import Packets
 from asr_core.audio.sides import Sides
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 COUNTED_AFTER = 600 * SAMPLE_RATE
 """Samples after which a recording whose header tells no length is counted: it may have hours in kilobytes."""
+
+UNTIMED = frozenset({".mp3", ".wav"})
+"""How files are called whose format has no clock, most likely."""
 
 
 MAX_CHANNELS = 8
@@ -166,8 +169,8 @@ class _Decoder:
 
     async def open(self, scope: AsyncExitStack, wanted: int | None) -> Recording:
         """Start ffmpeg, in the hope that the recording has one track of one channel; again if it has not."""
-        guess = wanted or 0
-        tool = await scope.enter_async_context(self._started(guess, ONE))
+        guess, timed = wanted or 0, self.path.suffix.lower() not in UNTIMED
+        tool = await scope.enter_async_context(self._started(guess, ONE, timed=timed))
         header = await tool.header()
         if not header.tracks:
             raise await _no_recording(tool, self.path)
@@ -180,38 +183,39 @@ class _Decoder:
         claimed = header.claimed_s
         if claimed and claimed > self.max_seconds and await is_too_long():
             raise too_long(self.max_seconds)
-        if order == [guess] and header.tracks[guess].mono:
+        if order == [guess] and header.tracks[guess].mono and (timed or not header.timed):
             source, track, n_apart = FfmpegSource(tool, self.path, ONE, max_seconds=self.max_seconds), guess, 0
         else:
             await tool.stop()
-            source, track = await self._first_audible(scope, header.tracks, order)
-            if n_apart := await self._channels_apart(track, header.tracks[track].channels):
+            source, track = await self._first_audible(scope, header, order)
+            if n_apart := await self._channels_apart(track, header):
                 await source.close()
-                source = await self._source(scope, track, apart(n_apart))
+                source = await self._source(scope, track, apart(n_apart), header)
         several = len(header.tracks) > 1
         counted = None if claimed else is_too_long
         return Recording(source, self.max_seconds, track if several else None, counted, n_apart)
 
-    async def _channels_apart(self, track: int, n_channels: int) -> int:
+    async def _channels_apart(self, track: int, header: Header) -> int:
         """How many channels are to be heard by themselves; 0 where they are to be mixed."""
+        n_channels = header.tracks[track].channels
         if self.channels == "split":
             return n_channels if 1 < n_channels <= MAX_CHANNELS else 0
         if self.channels == "mix" or n_channels != 2:
             return 0
         async with AsyncExitStack() as attempt:
-            source, sides = await self._source(attempt, track, apart(2)), Sides()
+            source, sides = await self._source(attempt, track, apart(2), header), Sides()
             while not sides.heard_enough and len(window := await source.read()):
                 sides.push(window)
             return 2 if sides.are_two else 0
 
     async def _first_audible(
-        self, scope: AsyncExitStack, tracks: Sequence[Track], order: Sequence[int]
+        self, scope: AsyncExitStack, header: Header, order: Sequence[int]
     ) -> tuple[FfmpegSource, int]:
         """The first track that can be decoded and is not silent; the first that can be decoded, if all are."""
         silent: list[int] = []
         for track in order if len(order) > 1 else ():
             async with AsyncExitStack() as attempt:
-                source = await self._source(attempt, track, _mixed(tracks[track]))
+                source = await self._source(attempt, track, _mixed(header.tracks[track]), header)
                 try:
                     if await source.find_sound():
                         scope.push_async_callback(attempt.pop_all().aclose)
@@ -220,15 +224,16 @@ class _Decoder:
                 except BadAudio as error:
                     log.info("sound track %d is passed over: %s", track, error)
         track = (silent or order)[0]
-        return await self._source(scope, track, _mixed(tracks[track])), track
+        return await self._source(scope, track, _mixed(header.tracks[track]), header), track
 
-    async def _source(self, scope: AsyncExitStack, track: int, handover: Handover) -> FfmpegSource:
-        tool = await scope.enter_async_context(self._started(track, handover))
+    async def _source(self, scope: AsyncExitStack, track: int, handover: Handover, header: Header) -> FfmpegSource:
+        tool = await scope.enter_async_context(self._started(track, handover, timed=header.timed))
         await tool.header()
         return FfmpegSource(tool, self.path, handover, max_seconds=self.max_seconds)
 
-    def _started(self, track: int, handover: Handover) -> AbstractAsyncContextManager[Tool]:
-        return started(self.program, *decoding(self.path, track, handover), patience_s=self.patience_s)
+    def _started(self, track: int, handover: Handover, *, timed: bool) -> AbstractAsyncContextManager[Tool]:
+        arguments = decoding(self.path, track, handover, timed=timed)
+        return started(self.program, *arguments, patience_s=self.patience_s)
 
 
 def _mixed(track: Track) -> Handover:

@@ -89,6 +89,11 @@ class Header:
         return not CLOCKED.isdisjoint(self.format_name.split(","))
 
     @property
+    def timed(self) -> bool:
+        """Whether there may be holes between frames, which only their times tell."""
+        return self.spliced or self.has_clock
+
+    @property
     def claimed_s(self) -> float | None:
         """The length that the header tells; None if it does not, or nothing to be relied on."""
         return None if self._guessed or self.spliced else self._duration_s or None

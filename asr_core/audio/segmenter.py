@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator
 
 from asr_core.audio.chunking import ChunkPolicy, Merger
 from asr_core.audio.levels import evened
-from asr_core.audio.listener import MARGIN, Listener, Voice
+from asr_core.audio.listener import LONG_GAP, MARGIN, Listener, Voice
 from asr_core.audio.vad import SileroNetwork
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Span, VadOptions
 
 WHOLE_LIMIT_S = 25.0
 """A recording up to this long is one chunk, silences and all: the model was trained on utterances of that length."""
+
+APART = LONG_GAP // 2
+"""Sound further than this from all voices, samples, holds no words. In a gap too short to be listened to again nothing
+is so far away."""
 
 
 class Segmenter:
@@ -100,8 +104,10 @@ class Segmenter:
         speech = self._listener.speech_probs(heard.start // VAD_WINDOW, -(-heard.end // VAD_WINDOW))
         self._chunk_end = span.end
         self._n_chunks += 1
-        doubtful, goes_on = tuple(_doubtful(heard, voices)), _silence_after(span.end, voices) == 0
-        return Chunk(self._n_chunks - 1, span, pcm, speech, before, after, doubtful, goes_on)
+        doubtful = tuple(_between((voice.span for voice in voices if voice.certain), heard, MARGIN))
+        unspoken = tuple(_between((voice.span for voice in voices), heard, APART))
+        goes_on = _silence_after(span.end, voices) == 0
+        return Chunk(self._n_chunks - 1, span, pcm, speech, before, after, doubtful, unspoken, goes_on)
 
     def _surroundings(self, span: Span, voices: list[Voice]) -> tuple[int, int]:
         """How much is heard before and after `span`, within the strict limit and the recording."""
@@ -141,14 +147,12 @@ def _within(span: Span, voices: Iterable[Voice], origin: int) -> Iterator[Span]:
             yield Span(start - origin, end - origin)
 
 
-def _doubtful(heard: Span, voices: Iterable[Voice]) -> Iterator[Span]:
-    """The parts of `heard` further than `MARGIN` from all of `voices` that are certain."""
+def _between(spans: Iterable[Span], heard: Span, margin: int) -> Iterator[Span]:
+    """The parts of `heard` further than `margin` from all of `spans`."""
     start = heard.start
-    for voice in voices:
-        if not voice.certain:
-            continue
-        if start < (end := min(voice.span.start - MARGIN, heard.end)):
+    for span in spans:
+        if start < (end := min(span.start - margin, heard.end)):
             yield Span(start, end)
-        start = max(start, voice.span.end + MARGIN)
+        start = max(start, span.end + margin)
     if start < heard.end:
         yield Span(start, heard.end)

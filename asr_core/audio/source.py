@@ -43,6 +43,10 @@ MONO = f"aresample={SAMPLE_RATE}:ochl=mono:{_MIXED},aformat=s16p|fltp,aformat=fl
 STEREO = f"aresample=ochl=stereo:osf=fltp:{_MIXED},pan=stereo|c0=.5*c0+.5*c1|c1=.5*c0-.5*c1,aformat=flt:{SAMPLE_RATE}"
 """Of several channels the mixture and the difference, as `levels.Sound` has them."""
 
+IN_SECONDS = ("-bsf:a", f"pcm_rechunk=n={SAMPLE_RATE}:pad=0")
+"""A block for each second: codecs have forty frames in one, and a block costs us as much as the sound in it. What its
+frames say of holes between them is lost. A filter that did this would lose sound where channels or rate change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handover:
@@ -70,11 +74,13 @@ def all_mixed(channels: int) -> Handover:
     return Handover(f"aresample={SAMPLE_RATE}:osf=fltp,pan=mono|c0={mean},aformat=flt", 1)
 
 
-def decoding(path: Path, track: int, handover: Handover) -> tuple[str, ...]:
-    """ffmpeg's arguments to decode one track into a pipe, with the times that the container gives its frames."""
+def decoding(path: Path, track: int, handover: Handover, *, timed: bool) -> tuple[str, ...]:
+    """ffmpeg's arguments to decode one track into a pipe; `timed` if each of its frames is wanted with its time."""
     return (
         *("-copyts", "-itsoffset", str(CLOCK_OFFSET_S), *input_options(path), "-filter_threads", "1"),
-        *("-map", f"0:a:{track}", "-af", handover.filters, "-c:a", "pcm_f32le", "-f", "matroska", "pipe:1"),
+        *("-map", f"0:a:{track}", "-af", handover.filters, "-c:a", "pcm_f32le"),
+        *(() if timed else IN_SECONDS),
+        *("-f", "matroska", "pipe:1"),
     )
 
 

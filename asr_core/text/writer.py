@@ -43,7 +43,7 @@ class Writer:
 
     def write(self, chunk: Chunk, hypothesis: Hypothesis) -> list[Segment]:
         """Take what was heard in the next chunk; give the segments that this settles."""
-        words = likely(list(spoken_words(hypothesis, chunk.heard)), chunk.doubtful)
+        words = likely(spoken(spoken_words(hypothesis, chunk.heard), chunk.unspoken), chunk.doubtful)
         written: list[Segment] = []
         if self._held is not None:
             before, earlier = self._held
@@ -61,6 +61,15 @@ class Writer:
         written = segments(chunk, words, self._n_segments)
         self._n_segments += len(written)
         return written
+
+
+def spoken(words: Iterable[SpokenWord], unspoken: Sequence[Span]) -> list[SpokenWord]:
+    """The words without those that lie in an unspoken span: models sing along, and are sure of it."""
+
+    def lies_in(word: SpokenWord, span: Span) -> bool:
+        return span.start <= word.span.start and word.span.end <= span.end
+
+    return [word for word in words if not any(lies_in(word, span) for span in unspoken)]
 
 
 def likely(words: Sequence[SpokenWord], doubtful: Sequence[Span]) -> list[SpokenWord]:

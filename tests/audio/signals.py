@@ -60,6 +60,19 @@ def talk_with_a_quiet_talker() -> Pcm:
     return talk + noise(len(talk) / SAMPLE_RATE, 3)
 
 
+def chords(seconds: int, seed: int) -> Pcm:
+    """One a second, sung rather than played: with overtones and vibrato, fading."""
+    times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    roots = np.random.default_rng(seed).choice([-12, -7, -5, 0, 2, 5], seconds)
+    bent = times + 0.0004 * np.sin(2 * np.pi * 5.5 * times)
+    hertz = 220 * 2 ** ((roots[:, None] + np.array([0, 4, 7])) / 12)
+    overtones = np.arange(1, 9)
+    partials = np.sin(2 * np.pi * hertz[..., None, None] * overtones[:, None] * bent) / overtones[:, None]
+    sound = (partials.sum(axis=(1, 2)) * np.exp(-times / 0.7)).ravel()
+    sung: Pcm = (sound * 3277 / np.sqrt(np.mean(sound**2))).round().astype(np.int16)
+    return sung
+
+
 def melody(seconds: float) -> Pcm:
     """Plucked notes with their overtones, four a second."""
     times, random = np.arange(SAMPLE_RATE // 4) / SAMPLE_RATE, np.random.default_rng(5)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from asr_core.audio.chunking import ChunkPolicy, merge
 from asr_core.audio.levels import evened
 from asr_core.audio.listener import MARGIN, Voice
-from asr_core.audio.segmenter import Segmenter
+from asr_core.audio.segmenter import APART, Segmenter
 from asr_core.audio.vad import SileroNetwork, speech_spans
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Probabilities, Span, VadOptions
 from tests.audio.signals import SIGNALS, WITHOUT_SPEECH, in_blocks, silence, speech
@@ -32,6 +33,7 @@ def contents(chunks: list[Chunk]) -> list[tuple[object, ...]]:
             chunk.span,
             chunk.heard,
             chunk.doubtful,
+            chunk.unspoken,
             chunk.goes_on,
             chunk.pcm.tobytes(),
             chunk.speech_probs.tobytes(),
@@ -61,6 +63,14 @@ def within(span: Span, voices: list[Voice]) -> list[Span]:
     return [Span(start, end) for start, end in clipped if start < end]
 
 
+def near(voices: list[Voice], margin: int, n_samples: int) -> NDArray[np.bool_]:
+    """Which samples are within `margin` of a voice."""
+    samples = np.zeros(n_samples, bool)
+    for voice in voices:
+        samples[max(voice.span.start - margin, 0) : voice.span.end + margin] = True
+    return samples
+
+
 @settings(max_examples=60, deadline=None)
 @given(levels=LEVELS, cuts=st.lists(st.integers(0), max_size=20))
 def test_chunks_are_those_of_the_whole_recording_whatever_the_blocks(
@@ -77,13 +87,12 @@ def test_chunks_are_those_of_the_whole_recording_whatever_the_blocks(
         np.testing.assert_array_equal(chunk.speech_probs, probabilities[windows])
         inside = [Span(span.start - heard.start, span.end - heard.start) for span in within(chunk.span, voices)]
         np.testing.assert_array_equal(chunk.pcm, evened(signal[heard.start : heard.end], inside))
-        certain = np.zeros(len(signal), bool)
-        for voice in voices:
-            certain[max(voice.span.start - MARGIN, 0) : voice.span.end + MARGIN] |= voice.certain
-        doubtful = np.zeros(len(signal), bool)
-        for span in chunk.doubtful:
-            doubtful[span.start : span.end] = True
-        np.testing.assert_array_equal(doubtful[heard.start : heard.end], ~certain[heard.start : heard.end])
+        certain = near([voice for voice in voices if voice.certain], MARGIN, len(signal))
+        for spans, spoken in ((chunk.doubtful, certain), (chunk.unspoken, near(voices, APART, len(signal)))):
+            outside = np.zeros(len(signal), bool)
+            for span in spans:
+                outside[span.start : span.end] = True
+            np.testing.assert_array_equal(outside[heard.start : heard.end], ~spoken[heard.start : heard.end])
 
 
 @settings(max_examples=60, deadline=None)

@@ -116,6 +116,15 @@ def test_a_change_of_channels_or_rate_adds_nothing_and_loses_nothing(
         assert_is_speech(sound_of(path.with_suffix(".mkv"), program), 3)
 
 
+@each_ffmpeg
+def test_a_change_in_the_middle_of_a_second_costs_nothing_of_it(program: str, tmp_path: Path) -> None:
+    for channels in ("1", "2"):
+        ffmpeg("-t", "5.7", "-i", SPEECH_FILE, "-ac", channels, tmp_path / f"{channels}.mp3")
+    mono, stereo = ((tmp_path / f"{channels}.mp3").read_bytes() for channels in ("1", "2"))
+    (tmp_path / "spliced.mp3").write_bytes(mono + stereo + mono)
+    assert len(sound_of(tmp_path / "spliced.mp3", program)) / SAMPLE_RATE == pytest.approx(3 * 5.7, abs=0.3)
+
+
 VIDEO = {
     "film.mkv": ["-c:v", "mpeg4", "-c:a", "aac"],
     "film.mp4": ["-c:v", "mpeg4", "-c:a", "aac"],
@@ -140,9 +149,10 @@ def test_sound_that_begins_after_the_picture_keeps_its_place(
     assert (loud[0], loud[-1]) == (pytest.approx(4.0, abs=0.12), pytest.approx(5.0, abs=0.12))
 
 
-def test_a_hole_in_a_recording_is_silence_of_its_length(tmp_path: Path) -> None:
-    path = tmp_path / "call.webm"
-    ffmpeg("-f", "lavfi", "-i", "sine=d=6", "-af", "aselect='lt(t,1)+gte(t,5)'", "-c:a", "libopus", path)
+@pytest.mark.parametrize("name", ["call.webm", "called.mp3"])
+def test_a_hole_in_a_recording_is_silence_of_its_length_however_the_file_is_called(name: str, tmp_path: Path) -> None:
+    hole, path = ("-af", "aselect='lt(t,1)+gte(t,5)'"), tmp_path / name
+    ffmpeg("-f", "lavfi", "-i", "sine=d=6", *hole, "-c:a", "libopus", "-f", "webm", path)
     sound = np.concatenate(decoded(path))
     assert len(sound) / SAMPLE_RATE == pytest.approx(6.0, abs=0.1)
     assert not np.any(np.abs(sound[2 * SAMPLE_RATE : 4 * SAMPLE_RATE]) > 500)

@@ -20,6 +20,7 @@ from asr_core.errors import BadAudio, CheckpointError, ModelError, ModelNotReady
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.text.writer import Writer
 from asr_core.types import SAMPLE_RATE, Segment, Transcript
+from tests.audio.signals import chords
 from tests.engine.engines import (
     SAMPLE,
     SAMPLE_TEXT,
@@ -68,6 +69,19 @@ def test_the_samples_text_comes_out_with_times_that_stay_inside_it() -> None:
     assert times == sorted(times)
     assert 0 <= times[0] < times[-1] <= transcript.duration_s
     assert all(segment.avg_logprob < 0 < 1 - segment.no_speech_prob for segment in transcript.segments)
+
+
+def test_music_between_voices_gives_no_words(pcm: np.ndarray, tmp_path: Path) -> None:
+    music = chords(20, 1)  # the VAD takes some of it for a voice, and the chunk reaches as far as that
+    path = write(tmp_path / "song.wav", np.concatenate([pcm[: 9 * SAMPLE_RATE], music, pcm[9 * SAMPLE_RATE :]]))
+
+    async def scenario() -> Transcript:
+        async with running() as engine:
+            return await transcribe(engine, path)
+
+    words = [word for segment in run(scenario).segments for word in segment.words]
+    assert [word for word in words if 9.5 < word.start_s < 28.5] == []
+    assert len(words) >= len(SAMPLE_TEXT.split()) - 1  # the last one before the music runs into it
 
 
 def test_recordings_transcribed_together_come_out_as_they_do_alone(pcm: np.ndarray, tmp_path: Path) -> None:

@@ -128,3 +128,12 @@ def test_where_the_vad_hears_nobody_only_likely_words_count(log_prob: float, cou
     said = [("раз", 2, 2.5), ("два", 8, 8.5), ("три", 9, 9.5), ("пять", 17, 17.5)]
     heard = text(Writer().write(chunk, hypothesis_of(chunk, said, log_prob)))
     assert heard == ("раз два три пять" if counts else "раз пять")
+
+
+def test_words_far_from_any_voice_do_not_count_however_sure_the_model_is_of_them() -> None:
+    chunk = Chunk(
+        *(0, Span(0, 20 * SAMPLE_RATE), np.zeros(0, np.int16), np.ones(0, np.float32)),
+        unspoken=(Span(5 * SAMPLE_RATE, 15 * SAMPLE_RATE),),
+    )
+    said = [("раз", 2, 2.5), ("два", 4.8, 5.3), ("да", 8, 8.4), ("та", 9, 9.4), ("три", 14.8, 15.3), ("пять", 17, 17.5)]
+    assert text(Writer().write(chunk, hypothesis_of(chunk, said, -0.01))) == "раз два три пять"

@@ -35,21 +35,21 @@ Change = Callable[[NativeRecognizer, NativeRecognizer], None]
 
 
 class RowwiseInt8Linear:
-    """As `Int8Linear`, with a scale for each frame: the product is scaled after it, so bias and SiLU follow."""
+    """As `Int8Linear`, with a scale for each frame: the product is scaled after it, so the bias follows."""
 
     def __init__(self, layer: Int8Linear) -> None:
         self.layer = layer
 
     def __call__(self, x: Tensor) -> Tensor:
         layer = self.layer
-        scales = x.abs().amax(1, keepdim=True).float().clamp_(min=1e-12) / (activation_steps() / 2)
+        x = (functional.silu(x) if layer.after_silu else x) - layer.centre
+        scales = x.abs().amax(1, keepdim=True).clamp_(min=1e-12) / (activation_steps() / 2)
         quantized = (x / scales).round_().add_(128).to(torch.uint8)
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             *(quantized, 1.0, 128, layer.weight, layer.scales, layer.zero_points, None),
             *(1.0, 0, torch.float32, "none", [], ""),
         )
-        y = (y * scales + layer.bias).to(layer.out_dtype)
-        return functional.silu(y, inplace=True) if layer.activation == "swish" else y
+        return (y * scales + layer.bias).to(layer.out_dtype)
 
 
 def rowwise(int8: NativeRecognizer, bf16: NativeRecognizer) -> None:
@@ -71,14 +71,9 @@ def without(*names: str) -> Change:
     return change
 
 
-def plain_subsampling(int8: NativeRecognizer, bf16: NativeRecognizer) -> None:
-    int8.encoder.subsampling = bf16.encoder.subsampling
-
-
 VARIANTS: dict[str, Change] = {
     "all linear layers, a scale for each recording": lambda int8, bf16: None,
     "the same, a scale for each frame": rowwise,
-    "subsampling in bf16": plain_subsampling,
     "attention's projections in bf16": without("self_attn"),
     "convolution modules in bf16": without("conv"),
     "feed-forward in bf16": without("feed_forward1", "feed_forward2"),

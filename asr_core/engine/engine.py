@@ -36,6 +36,7 @@ class EngineStatus:
     device: str | None = None
     precision: str | None = None
     precision_reason: str | None = None
+    kernels: str | None = None
     detail: str | None = None
 
 
@@ -72,7 +73,8 @@ class Engine:
         if not self._loaded:
             return EngineStatus(model, loaded=False, detail=self._workers.detail)
         recognizer = self._workers.recognizer
-        return EngineStatus(model, True, recognizer.device, recognizer.precision, recognizer.precision_reason)
+        computing = (recognizer.device, recognizer.precision, recognizer.precision_reason, recognizer.kernels)
+        return EngineStatus(model, True, *computing)
 
     @property
     def n_jobs(self) -> int:
@@ -146,7 +148,8 @@ class Engine:
             if not self._workers.attempted.done():
                 self._workers.attempted.set_result(None)
             model = self.status
-            log.info("Ready: %s on %s in %s (%s)", model.model, model.device, model.precision, model.precision_reason)
+            said = (model.model, model.device, model.precision, model.precision_reason, model.kernels)
+            log.info("Ready: %s on %s in %s (%s), kernels: %s", *said)
             await self._dispatcher.run()
         except Exception:
             log.exception("The engine has failed")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_core.model import kernels
 from asr_core.model.linear import Target, has_onednn, packed_product
-from asr_core.model.parts import EncoderConfig, Tensors
+from asr_core.model.parts import EncoderConfig, Norm, Tensors
 
 SCORES_IN_CACHE = 1 << 20
 """Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
@@ -17,7 +18,7 @@ SCORES_IN_CACHE = 1 << 20
 
 class Attention(Protocol):
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        """[T, D] and the positions that its kind of attention wants → [T, D]."""
+        """Normalised frames [T, D] and the positions that its kind of attention wants → [T, D]."""
 
 
 class RotaryAttention:
@@ -26,7 +27,7 @@ class RotaryAttention:
     Unlike in RoFormer (Su et al., 2021), the rotation comes before the projection, so one product makes both.
     """
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         self.heads, self.head_size = config.n_heads, width // config.n_heads
         query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
@@ -34,18 +35,13 @@ class RotaryAttention:
         self.query_key = target.linear(
             torch.cat([query[0] * scale, key[0]]), torch.cat([query[1] * scale, key[1]])
         )  # [D] → [2 D]
-        self.value, self.out = target.linear(*value), target.linear(*out)
+        self.value, self.out = target.linear(*norm.into(*value)), target.linear(*out)
+        self.norm = norm.on(target.device)
 
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        query, key = self.query_key(self._rotate(x, positions)).chunk(2, dim=1)
+        """positions [2, T, head / 2]: cosine, sine."""
+        query, key = self.query_key(kernels.rotate(x, *self.norm, *positions)).chunk(2, dim=1)
         return self.out(attend(self._split(query), self._split(key), self._split(self.value(x))))
-
-    def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Turn each pair of a head's halves by the frame's angles; positions [2, T, 1, head / 2]: cosine, sine."""
-        cosine, sine = positions
-        first, second = x.view(x.shape[0], self.heads, self.head_size).chunk(2, dim=2)  # [T, H, head / 2]
-        turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=2)
-        return turned.view(x.shape)
 
     def _split(self, x: Tensor) -> Tensor:
         """[T, D] → [H, T, head]."""
@@ -55,13 +51,14 @@ class RotaryAttention:
 class RelativeAttention:
     """Self-attention with Transformer-XL's relative positions (Dai et al., 2019): v1."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         self.heads, self.head_size = config.n_heads, width // config.n_heads
         query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
         scale = self.head_size**-0.5  # on the query and its two biases alike
-        self.query, self.key = target.linear(query[0] * scale, query[1] * scale), target.linear(*key)
-        self.value, self.out = target.linear(*value), target.linear(*out)
+        self.query = target.linear(*norm.into(query[0] * scale, query[1] * scale))
+        self.key, self.value = target.linear(*norm.into(*key)), target.linear(*norm.into(*value))
+        self.out = target.linear(*out)
         self.position = target.linear(tensors.take("linear_pos.weight", width, width), torch.zeros(width))
         self.content_bias, self.position_bias = (
             target.place(tensors.take(name, self.heads, self.head_size)[:, None] * scale)  # [H, 1, head]
@@ -106,14 +103,14 @@ def _few_heads(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -
     scores = torch.bmm(query, key.transpose(1, 2))
     if bias is not None:
         scores += bias
-    return torch.bmm(torch.softmax(scores, dim=-1), value)
+    return torch.bmm(kernels.softmax(scores), value)
 
 
 def _one_head(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     scores = packed_product(query[0], key[0])
     if bias is not None:
         scores += bias[0]
-    return packed_product(torch.softmax(scores, dim=-1), value[0].T.contiguous())[None]
+    return packed_product(kernels.softmax(scores), value[0].T.contiguous())[None]
 
 
 def _projection(tensors: Tensors, name: str, width: int) -> tuple[Tensor, Tensor]:

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError, PrecisionUnsupported
+from asr_core.model import kernels
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.conformer import Conformer
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.download import Progress
+from asr_core.model.example import example_of_speech
 from asr_core.model.features import LogMel
 from asr_core.model.heads import CtcHead, RnntHead
 from asr_core.model.linear import Target
@@ -36,6 +38,8 @@ class Recognizer(Protocol):
     precision: str
     precision_reason: str
     """Why it computes in that precision, in a few words."""
+    kernels: str
+    """Who computes what lies between the products: `compiled`, or `torch`."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -61,10 +65,13 @@ class NativeRecognizer:
         self.device: str = target.device.type
         self.precision: str = target.precision
         self.precision_reason = precision_reason
+        self.kernels = kernels.names() if self.device == "cpu" else "torch"
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)
-        self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target)
+        with torch.inference_mode():
+            example = self.features(example_of_speech()) if target.precision == "int8" else None
+            self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target, example)
         width, head = config.encoder.d_model, tensors.scope("head")
         self.head: CtcHead | RnntHead
         if isinstance(config.head, RnntHeadConfig):

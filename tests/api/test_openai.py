@@ -12,6 +12,7 @@ import pytest
 from openai import AzureOpenAI, OpenAI
 from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
 
+from asr_core.model import kernels
 from asr_core.settings import OPENAI_MODELS
 from asr_core.types import ResponseFormat
 from tests.conftest import Server, wait_until
@@ -282,6 +283,7 @@ def test_health_says_what_the_server_is(server: Server) -> None:
         "device": "cpu",
         "precision": "fp32",
         "precision_reason": "as configured",
+        "kernels": kernels.names(),
         "loaded": True,
     }
     assert server.get("/readyz").json() == {"status": "ready"}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from statistics import median
 from typing import Protocol
 
 import torch
@@ -11,9 +15,14 @@ from torch.nn import functional
 from asr_core.model import kernels
 from asr_core.model.linear import Target, has_onednn, packed_product
 from asr_core.model.parts import EncoderConfig, Norm, Tensors
+from asr_core.model.threads import using_threads
 
 SCORES_IN_CACHE = 1 << 20
 """Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
+
+
+_TRIED_SHAPE = (16, 500, 48)
+"""Heads, frames of a 20 s chunk, and size of a head in v3."""
 
 
 class Attention(Protocol):
@@ -82,21 +91,55 @@ class RelativeAttention:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    """softmax(query @ key.T + bias) @ value for [H, T, head] each, query already scaled → [T, H * head].
+    """softmax(query @ key.T + bias) @ value for [H, T, head] each, query already scaled → [T, H * head]."""
+    form = "fused" if query.device.type != "cpu" else fastest_form(query.dtype)
+    return FORMS[form](query, key, value, bias).transpose(0, 1).flatten(1)
 
-    On a CPU, a few heads at a time, whose scores stay in cache.
-    """
-    if query.device.type != "cpu":
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
-        return attended.transpose(0, 1).flatten(1)
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """torch's own, all heads in one call."""
+    mask = None if bias is None else bias[None]
+    operands = (query[None], key[None], value[None])
+    return functional.scaled_dot_product_attention(*operands, attn_mask=mask, scale=1.0)[0]
+
+
+def _in_products(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Two products and a soft-max, a few heads at a time, whose scores stay in cache."""
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     frames = query.shape[1]
     step = max(1, SCORES_IN_CACHE // (frames**2 * query.itemsize))
     # The product of single heads in fp32 takes oneDNN half the time of MKL, which is behind bmm.
     attend_group = _one_head if step == 1 and query.dtype is torch.float32 and has_onednn() else _few_heads
     groups = [slice(first, first + step) for first in range(0, query.shape[0], step)]
-    attended = torch.cat([attend_group(query[h], key[h], value[h], None if bias is None else bias[h]) for h in groups])
-    return attended.transpose(0, 1).flatten(1)
+    return torch.cat([attend_group(query[h], key[h], value[h], None if bias is None else bias[h]) for h in groups])
+
+
+FORMS = {"products": _in_products, "fused": _fused}
+
+
+@cache
+@torch.inference_mode()
+def fastest_form(dtype: torch.dtype) -> str:
+    """Which of the forms is fastest on this machine, with one thread, for a chunk of 20 s; tried out once a process.
+
+    The first, unless another one takes nine tenths of its time: what is heard must not change with every start.
+    """
+    operands = [torch.randn(_TRIED_SHAPE, generator=torch.Generator().manual_seed(i)).to(dtype) for i in range(3)]
+    with using_threads(1):
+        seconds = {name: _median_seconds(partial(form, *operands, None)) for name, form in FORMS.items()}
+    first = next(iter(FORMS))
+    best = min(seconds, key=lambda name: seconds[name])
+    return best if seconds[best] < 0.9 * seconds[first] else first
+
+
+def _median_seconds(work: Callable[[], object], repeats: int = 5) -> float:
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return median(times)
 
 
 def _few_heads(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -77,9 +77,10 @@ class FeedForward:
     def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width, inner = config.d_model, config.d_model * config.ff_expansion_factor
         first, second = tensors.scope("linear1"), tensors.scope("linear2")
-        self.first = target.linear(*norm.into(first.take("weight", inner, width), first.take("bias", inner)))
+        weight, bias = first.take("weight", inner, width), first.take("bias", inner)
+        self.first = target.linear(*norm.into(weight, bias), silu=True)
         weight, bias = second.take("weight", width, inner) / 2, second.take("bias", width) / 2
-        self.second = target.linear(weight, bias, after_silu=True)
+        self.second = target.linear(weight, bias)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised frames [T, D] → [T, D]."""
@@ -87,7 +88,7 @@ class FeedForward:
 
 
 class DepthwiseConv:
-    """Convolution of each channel with its own kernel over time, and the norm that follows."""
+    """Convolution of each channel with its own kernel over time, the norm that follows, and SiLU."""
 
     def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
         width, kernel = config.d_model, config.conv_kernel_size
@@ -111,11 +112,11 @@ class DepthwiseConv:
         image = x[None, None].permute(0, 3, 1, 2)  # [1, D, 1, T]
         y = functional.conv2d(image, self.weight, self.bias, padding=self.padding, groups=x.shape[1])
         y = y.permute(0, 2, 3, 1).reshape(x.shape)
-        return kernels.norm(y, *self.norm) if self.norm else y
+        return kernels.silu(kernels.norm(y, *self.norm) if self.norm else y)
 
 
 class ConvolutionModule:
-    """Pointwise, GLU, depthwise, SiLU, pointwise; a pointwise convolution is a linear layer over the frames."""
+    """Pointwise, GLU, depthwise, pointwise; a pointwise convolution is a linear layer over the frames."""
 
     def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
@@ -124,7 +125,7 @@ class ConvolutionModule:
         self.expand = target.linear(*norm.into(weight, bias))
         self.depthwise = DepthwiseConv(config, tensors, target)
         weight, bias = second.take("weight", width, width, 1)[..., 0], second.take("bias", width)
-        self.project = target.linear(weight, bias, after_silu=True)
+        self.project = target.linear(weight, bias)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised frames [T, D] → [T, D]."""

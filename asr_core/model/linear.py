@@ -1,8 +1,7 @@
 """Linear layers in the form that the machine computes fastest: nearly all of the network's work is here.
 
 On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs; `PackedLinear`
-calls oneDNN, with weights laid out beforehand. Every class computes `x @ weight.T + bias`, or the same of `silu(x)`,
-which uses `x` up.
+calls oneDNN, with weights laid out beforehand. Every class computes `x @ weight.T + bias`, then SiLU if asked.
 """
 
 from __future__ import annotations
@@ -21,6 +20,9 @@ from asr_core.types import Precision
 _ROWS_HINT = 512
 """Rows that weights are laid out for: the frames of a 20 s chunk. Fewer or more are computed as well, a bit slower."""
 
+_ROUNDING = 1.5 * 2**23
+"""Near it, float32 numbers are the integers, and their lowest bits count up from zero."""
+
 
 class Linear(Protocol):
     """A linear layer, its weights in place."""
@@ -32,58 +34,84 @@ class Linear(Protocol):
 class PlainLinear:
     """`torch.nn.functional.linear`: any device, any build of torch."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, after_silu: bool = False) -> None:
-        self.weight, self.bias, self.after_silu = weight, bias, after_silu
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> None:
+        self.weight, self.bias, self.silu = weight, bias, silu
 
     def __call__(self, x: Tensor) -> Tensor:
-        return functional.linear(kernels.silu(x) if self.after_silu else x, self.weight, self.bias)
+        y = functional.linear(x, self.weight, self.bias)
+        return kernels.silu(y) if self.silu else y
 
 
 class PackedLinear:
     """oneDNN inner product over packed weights, in the dtype of the weights it is given: fp32 or bf16."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, after_silu: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> None:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
-        self.bias, self.after_silu = bias, after_silu
+        self.bias = bias
+        self.activation = "swish" if silu else "none"
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = kernels.silu(x) if self.after_silu else x
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
         return y
 
 
 class Int8Linear:
-    """int8 weights with a scale for each output; activations are quantised as they come, with one scale for all of `x`.
+    """int8 weights with a scale for each output; activations are quantised as they come.
 
     Each input has a centre, from which it is quantised and whose product the bias carries: what is the same in all
     frames suffers no rounding then. It is the mean of the first frames that the layer is given, and does not change.
 
-    `x` holds the frames of one recording, so the result does not depend on what else is being computed.
+    Where the kernels are compiled, each frame has a scale of its own, since that costs nothing there; in torch, all of
+    `x` has one. `x` holds the frames of one recording, so the result does not depend on what else is being computed.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, after_silu: bool = False, out_dtype: torch.dtype) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False, out_dtype: torch.dtype) -> None:
         self.scales = weight.abs().amax(1).clamp_(min=1e-12) / 127  # [out]
         self.zero_points = torch.zeros(len(self.scales), dtype=torch.int32)
-        self.after_silu, self.out_dtype = after_silu, out_dtype
+        self.silu, self.out_dtype = silu, out_dtype
         self._exact: Tensor | None = weight
         self.bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = kernels.silu(x) if self.after_silu else x
         if self._exact is not None:
             self._settle(self._exact, x.float().mean(0))
+        return self.by_frame(x) if kernels.are_compiled() else self.by_recording(x)
+
+    def by_frame(self, x: Tensor) -> Tensor:
+        """With a scale for each frame."""
+        quantized, step_and_least = kernels.quantise(x, self.centre, activation_steps())
+        y = self._product(quantized, 1.0, 0, None, torch.float32)
+        return kernels.rescale(y, step_and_least, self.sums, self.bias, self.out_dtype, silu=self.silu)
+
+    def by_recording(self, x: Tensor) -> Tensor:
+        """With one scale."""
+        values = x - self.centre  # float32, as the centre is
+        low, high = (bound.item() for bound in torch.aminmax(values))
+        low, high = min(low, 0.0), max(high, 0.0)  # zero is always representable
+        scale = max(high - low, 1e-12) / activation_steps()
+        zero_point = round(-low / scale)
+        # Added to the sum, _ROUNDING leaves no room for a fraction: the rounded value is what the lowest byte holds.
+        # Rounding, then converting floats to bytes, took twice as long.
+        torch.add(torch.tensor([_ROUNDING + zero_point]), values, alpha=1 / scale, out=values)
+        quantized = values.view(torch.int32).to(torch.uint8)
+        y = self._product(quantized, scale, zero_point, self.bias, self.out_dtype)
+        return kernels.silu(y) if self.silu else y
+
+    def _product(
+        self, quantized: Tensor, scale: float, zero_point: int, bias: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:
         # Unsigned, since with signed activations oneDNN falls to a reference kernel that hardly ever ends.
-        quantized, scale, zero_point = kernels.quantise(x, self.centre, activation_steps())
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(quantized, scale, zero_point, self.weight, self.scales, self.zero_points, self.bias),
-            *(1.0, 0, self.out_dtype, "none", [], ""),
+            *(quantized, scale, zero_point, self.weight, self.scales, self.zero_points, bias),
+            *(1.0, 0, dtype, "none", [], ""),
         )
         return y
 
     def _settle(self, exact: Tensor, centre: Tensor) -> None:
         self.centre, self.bias = centre, self.bias + exact @ centre
-        rounded = (exact / self.scales[:, None]).round_().to(torch.int8)
-        self.weight = torch.ops.onednn.qlinear_prepack(rounded, None)
+        rounded = (exact / self.scales[:, None]).round_()
+        self.sums = rounded.sum(1) * self.scales  # [out], of each output's weights
+        self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
         self._exact = None
 
 
@@ -127,16 +155,16 @@ class Target:
         """Of activations. int8 is for the linear layers; what lies between them stays in a float format."""
         return torch.float32 if self.precision == "fp32" or not bf16_is_native() else torch.bfloat16
 
-    def linear(self, weight: Tensor, bias: Tensor, *, after_silu: bool = False) -> Linear:
-        """Layer from fp32 weights [out, in] and bias [out]; with `after_silu`, SiLU comes before the product."""
+    def linear(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> Linear:
+        """Layer from fp32 weights [out, in] and bias [out]; with `silu`, SiLU follows the product."""
         if self.precision == "int8":
-            return Int8Linear(weight, bias, after_silu=after_silu, out_dtype=self.dtype)
-        return self.float_linear(weight, bias, after_silu=after_silu)
+            return Int8Linear(weight, bias, silu=silu, out_dtype=self.dtype)
+        return self.float_linear(weight, bias, silu=silu)
 
-    def float_linear(self, weight: Tensor, bias: Tensor, *, after_silu: bool = False) -> Linear:
+    def float_linear(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> Linear:
         """The same, in the dtype of activations whatever the precision is."""
         weight, bias = self.place(weight), self.place(bias)
-        return (PackedLinear if self.packed else PlainLinear)(weight, bias, after_silu=after_silu)
+        return (PackedLinear if self.packed else PlainLinear)(weight, bias, silu=silu)
 
     def place(self, tensor: Tensor) -> Tensor:
         """On the device, in the dtype of activations."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError, PrecisionUnsupported
 from asr_core.model import kernels
+from asr_core.model.attention import fastest_form
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.conformer import Conformer
 from asr_core.model.cpu import available_cores, choose_precision
@@ -39,7 +40,7 @@ class Recognizer(Protocol):
     precision_reason: str
     """Why it computes in that precision, in a few words."""
     kernels: str
-    """Who computes what lies between the products: `compiled`, or `torch`."""
+    """Who computes what lies between the products, `compiled` or `torch`, and the form of attention that was chosen."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -65,7 +66,9 @@ class NativeRecognizer:
         self.device: str = target.device.type
         self.precision: str = target.precision
         self.precision_reason = precision_reason
-        self.kernels = kernels.names() if self.device == "cpu" else "torch"
+        self.kernels = "torch"
+        if self.device == "cpu":
+            self.kernels = f"{kernels.names()}, attention {fastest_form(target.dtype)}"
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)

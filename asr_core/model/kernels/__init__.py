@@ -37,17 +37,30 @@ def silu(x: Tensor) -> Tensor:
     return x
 
 
-def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, float, int]:
-    """`x - centre` [D] in `steps` equal steps from its least to its greatest → uint8 [T, D], a step, and the zero."""
+def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Each frame of `x - centre` [D] in `steps` steps from its least value to its greatest → uint8 [T, D], and [T, 2]:
+    the size of a step, and the least value."""
     compiled = _for(x)
     if compiled is None:
         return twins.quantise(x, centre, steps)
-    out = torch.empty(x.shape, dtype=torch.uint8)
-    found = torch.empty(2)
-    sizes = (x.shape[0], x.shape[1], steps)
-    compiled.quantise(x.data_ptr(), _TYPES[x.dtype], centre.data_ptr(), *sizes, out.data_ptr(), found.data_ptr())
-    scale, zero_point = found.tolist()
-    return out, scale, int(zero_point)
+    out, scratch = torch.empty(x.shape, dtype=torch.uint8), torch.empty(x.shape[1])
+    found = torch.empty(x.shape[0], 2)
+    operands = (x.data_ptr(), _TYPES[x.dtype], centre.data_ptr(), scratch.data_ptr())
+    compiled.quantise(*operands, *x.shape, steps, out.data_ptr(), found.data_ptr())
+    return out, found
+
+
+def rescale(  # noqa: PLR0913 - the kernel's operands
+    x: Tensor, step_and_least: Tensor, sums: Tensor, bias: Tensor, dtype: torch.dtype, *, silu: bool = False
+) -> Tensor:
+    """The product of what was quantised so and weights whose rows have these `sums`, plus `bias`, through SiLU."""
+    compiled = _for(x)
+    if compiled is None:
+        return twins.rescale(x, step_and_least, sums, bias, dtype, silu=silu)
+    out = torch.empty(x.shape, dtype=dtype)
+    operands = (x.data_ptr(), step_and_least.data_ptr(), sums.data_ptr(), bias.data_ptr(), int(silu))
+    compiled.rescale(*operands, *x.shape, out.data_ptr(), _TYPES[dtype])
+    return out
 
 
 def add_norm(x: Tensor, y: Tensor | None, *, dtype: torch.dtype) -> Tensor:

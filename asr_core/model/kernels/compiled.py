@@ -27,7 +27,8 @@ _TIMEOUT_S = 60
 _pointer, _int, _long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _ARGUMENTS = {
     "silu": (_pointer, _int, _long),
-    "quantise": (_pointer, _int, _pointer, _long, _long, _int, _pointer, _pointer),
+    "quantise": (_pointer, _int, _pointer, _pointer, _long, _long, _int, _pointer, _pointer),
+    "rescale": (_pointer, _pointer, _pointer, _pointer, _int, _long, _long, _pointer, _int),
     "add_norm": (_pointer, _pointer, _int, _pointer, _pointer, _pointer, _long, _long, _pointer, _int),
     "rotate": (_pointer, _int, _pointer, _pointer, _pointer, _pointer, _pointer, _long, _long, _long, _pointer),
     "glu": (_pointer, _int, _long, _long, _pointer),

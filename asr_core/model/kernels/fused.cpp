@@ -65,24 +65,38 @@ INLINE void silu_rows(T* __restrict x, int64_t size) {
 }
 
 template <typename T>
-INLINE void quantise_rows(const T* __restrict x, const float* __restrict centre, int64_t rows, int64_t columns,
-                          int steps, uint8_t* __restrict out, float* __restrict scale_and_zero) {
-    float low = 0, high = 0;  // zero is always representable
-    for (int64_t row = 0; row < rows; row++)
+INLINE void quantise_rows(const T* __restrict x, const float* __restrict centre, float* __restrict values, int64_t rows,
+                          int64_t columns, int steps, uint8_t* __restrict out, float* __restrict step_and_least) {
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t i = 0; i < columns; i++) values[i] = load(x + row * columns + i) - centre[i];
+        float least = values[0], greatest = values[0];
         for (int64_t i = 0; i < columns; i++) {
-            float value = load(x + row * columns + i) - centre[i];
-            low = value < low ? value : low;
-            high = value > high ? value : high;
+            least = values[i] < least ? values[i] : least;
+            greatest = values[i] > greatest ? values[i] : greatest;
         }
-    float scale = (high - low > 1e-12f ? high - low : 1e-12f) / float(steps);
-    float inverse = 1.0f / scale, zero = std::nearbyint(-low * inverse);
-    for (int64_t row = 0; row < rows; row++)
-        for (int64_t i = 0; i < columns; i++) {
-            float value = load(x + row * columns + i) - centre[i];
-            out[row * columns + i] = uint8_t(same_bits<uint32_t>(value * inverse + (ROUNDING + zero)));
-        }
-    scale_and_zero[0] = scale;
-    scale_and_zero[1] = zero;
+        float step = (greatest - least > 1e-12f ? greatest - least : 1e-12f) / float(steps), inverse = 1.0f / step;
+        for (int64_t i = 0; i < columns; i++)
+            out[row * columns + i] = uint8_t(same_bits<uint32_t>((values[i] - least) * inverse + ROUNDING));
+        step_and_least[2 * row] = step;
+        step_and_least[2 * row + 1] = least;
+    }
+}
+
+template <typename T>
+INLINE void rescale_rows(const float* __restrict x, const float* __restrict step_and_least,
+                         const float* __restrict sums, const float* __restrict bias, int with_silu, int64_t rows,
+                         int64_t columns, T* __restrict out) {
+    for (int64_t row = 0; row < rows; row++) {
+        const float step = step_and_least[2 * row], least = step_and_least[2 * row + 1];
+        const int64_t at = row * columns;
+        if (with_silu)
+            for (int64_t i = 0; i < columns; i++) {
+                float value = x[at + i] * step + (sums[i] * least + bias[i]);
+                store(out + at + i, value * sigmoid(value));
+            }
+        else
+            for (int64_t i = 0; i < columns; i++) store(out + at + i, x[at + i] * step + (sums[i] * least + bias[i]));
+    }
 }
 
 template <typename Y, typename Out>
@@ -154,12 +168,20 @@ KERNEL void silu(void* x, int type, int64_t size) {
     type == BFLOAT16 ? silu_rows(static_cast<bf16*>(x), size) : silu_rows(static_cast<float*>(x), size);
 }
 
-KERNEL void quantise(const void* x, int type, const float* centre, int64_t rows, int64_t columns, int steps,
-                     uint8_t* out, float* scale_and_zero) {
+KERNEL void quantise(const void* x, int type, const float* centre, float* scratch, int64_t rows, int64_t columns,
+                     int steps, uint8_t* out, float* step_and_least) {
     if (type == BFLOAT16)
-        quantise_rows(static_cast<const bf16*>(x), centre, rows, columns, steps, out, scale_and_zero);
+        quantise_rows(static_cast<const bf16*>(x), centre, scratch, rows, columns, steps, out, step_and_least);
     else
-        quantise_rows(static_cast<const float*>(x), centre, rows, columns, steps, out, scale_and_zero);
+        quantise_rows(static_cast<const float*>(x), centre, scratch, rows, columns, steps, out, step_and_least);
+}
+
+KERNEL void rescale(const float* x, const float* step_and_least, const float* sums, const float* bias, int with_silu,
+                    int64_t rows, int64_t columns, void* out, int out_type) {
+    if (out_type == BFLOAT16)
+        rescale_rows(x, step_and_least, sums, bias, with_silu, rows, columns, static_cast<bf16*>(out));
+    else
+        rescale_rows(x, step_and_least, sums, bias, with_silu, rows, columns, static_cast<float*>(out));
 }
 
 KERNEL void add_norm(float* x, const void* y, int y_type, const float* gain, const float* shift, float* scratch,

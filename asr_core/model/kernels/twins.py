@@ -6,24 +6,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_ROUNDING = 1.5 * 2**23
-"""Near it, float32 numbers are the integers, and their lowest bits count up from zero."""
-
 
 def silu(x: Tensor) -> Tensor:
     return functional.silu(x, inplace=True)
 
 
-def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, float, int]:
-    shifted = x - centre  # float32, as the centre is
-    low, high = (bound.item() for bound in torch.aminmax(shifted))
-    low, high = min(low, 0.0), max(high, 0.0)  # zero is always representable
-    scale = max(high - low, 1e-12) / steps
-    zero_point = round(-low / scale)
-    # Added to the sum, _ROUNDING leaves no room for a fraction: the rounded value is what the lowest byte holds.
-    # Rounding, then converting floats to bytes, took twice as long.
-    torch.add(torch.tensor([_ROUNDING + zero_point]), shifted, alpha=1 / scale, out=shifted)
-    return shifted.view(torch.int32).to(torch.uint8), scale, zero_point
+def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    values = x - centre  # float32, as the centre is
+    least, greatest = values.aminmax(dim=1, keepdim=True)
+    step = (greatest - least).clamp_(min=1e-12) / steps
+    return ((values - least) / step).round_().to(torch.uint8), torch.cat([step, least], dim=1)
+
+
+def rescale(  # noqa: PLR0913 - the kernel's operands
+    x: Tensor, step_and_least: Tensor, sums: Tensor, bias: Tensor, dtype: torch.dtype, *, silu: bool
+) -> Tensor:
+    step, least = step_and_least.split(1, dim=1)
+    y = x * step + (sums * least + bias)
+    return (functional.silu(y) if silu else y).to(dtype)
 
 
 def add_norm(x: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:

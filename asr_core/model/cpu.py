@@ -56,7 +56,7 @@ class Choice:
 
 
 def choose_precision(asked: str, device: torch.device) -> Choice:
-    """`auto` takes the faster of fp32 and bf16; int8 changes results a little, so it is only used when asked for.
+    """`auto` takes the faster of fp32 and bf16; where the CPU has no bf16, of fp32 and int8.
 
     Raises PrecisionUnsupported when this processor or device cannot compute in what was asked for.
     """
@@ -66,13 +66,14 @@ def choose_precision(asked: str, device: torch.device) -> Choice:
         if asked == "auto":
             return Choice("fp32", f"auto: the precision for {device.type}")
         raise PrecisionUnsupported(f"PRECISION={asked} is for the CPU; on {device.type} use fp32 or auto.")
+    has_int8 = "onednn" in torch.backends.quantized.supported_engines
     if asked == "int8":
-        if "onednn" in torch.backends.quantized.supported_engines:
+        if has_int8:
             return Choice("int8", "as configured")
         raise PrecisionUnsupported("This build of torch has no int8 kernels (oneDNN): use PRECISION=fp32 or auto.")
     if not bf16_is_native():
         if asked == "auto":
-            return Choice("fp32", "auto: this CPU has no bf16 instructions")
+            return _fastest(("fp32", "int8") if has_int8 else ("fp32",), device)
         raise PrecisionUnsupported("This CPU has no bf16 instructions (AVX512): use PRECISION=fp32, int8 or auto.")
     if asked == "bf16":
         return Choice("bf16", "as configured")

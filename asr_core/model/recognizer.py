@@ -22,6 +22,7 @@ from asr_core.model.download import Progress
 from asr_core.model.example import example_of_speech
 from asr_core.model.features import LogMel
 from asr_core.model.heads import CtcHead, RnntHead
+from asr_core.model.heap import Heap, give_back
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.threads import two_are_exact, using_threads
@@ -81,6 +82,7 @@ class NativeRecognizer:
             self.head = RnntHead(width, config.head, labels, head, target.device)
         else:
             self.head = CtcHead(width, labels, head, target.device)
+        self._heap = Heap()
         if leftovers := tensors.leftovers():
             raise CheckpointError(
                 f"{checkpoint.name} is of an architecture unknown here: {len(leftovers)} of its tensors "
@@ -122,7 +124,9 @@ class NativeRecognizer:
         # meeting each other than they do, and MKL adds up in another order with them.
         with using_threads(1):
             features = [self.features(waveform.to(self._target.device)) for waveform in waveforms]
-        return self.encoder(features)
+        encoded = self.encoder(features)
+        self._heap.heard(len(encoded))
+        return encoded
 
 
 def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
@@ -156,7 +160,9 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
     choice = choose_precision(precision, target)
     path = resolve(model, models_dir, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
-    return _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
+    recognizer = _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
+    give_back()  # what loading took beyond what stays
+    return recognizer
 
 
 def _tried(recognizer: Recognizer, model: str) -> Recognizer:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from asr_core.model import kernels
 from asr_core.model.attention import Attention, RelativeAttention, RotaryAttention
+from asr_core.model.heap import give_back
 from asr_core.model.linear import Target
 from asr_core.model.parts import EncoderConfig, Norm, Tensors
 
@@ -77,10 +78,8 @@ class FeedForward:
     def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width, inner = config.d_model, config.d_model * config.ff_expansion_factor
         first, second = tensors.scope("linear1"), tensors.scope("linear2")
-        weight, bias = first.take("weight", inner, width), first.take("bias", inner)
-        self.first = target.linear(*norm.into(weight, bias), silu=True)
-        weight, bias = second.take("weight", width, inner) / 2, second.take("bias", width) / 2
-        self.second = target.linear(weight, bias)
+        self.first = target.linear(*norm.into(first.take("weight", inner, width), first.take("bias", inner)), silu=True)
+        self.second = target.linear(second.take("weight", width, inner).div_(2), second.take("bias", width) / 2)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised frames [T, D] → [T, D]."""
@@ -121,11 +120,10 @@ class ConvolutionModule:
     def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         first, second = tensors.scope("pointwise_conv1"), tensors.scope("pointwise_conv2")
-        weight, bias = first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width)
-        self.expand = target.linear(*norm.into(weight, bias))
+        expand = first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width)
+        self.expand = target.linear(*norm.into(*expand))
         self.depthwise = DepthwiseConv(config, tensors, target)
-        weight, bias = second.take("weight", width, width, 1)[..., 0], second.take("bias", width)
-        self.project = target.linear(weight, bias)
+        self.project = target.linear(second.take("weight", width, width, 1)[..., 0], second.take("bias", width))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised frames [T, D] → [T, D]."""
@@ -170,6 +168,7 @@ class Conformer:
         batch = [] if example is None else [self.subsampling(example)]
         for i in range(config.n_layers):
             self.layers.append(ConformerLayer(config, tensors.scope(f"layers.{i}"), target))
+            give_back()  # or what each layer's weights were made from leaves holes, a seventh of the whole
             batch = [self.layers[-1](item, self._positions(len(item))) for item in batch]
 
     def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:

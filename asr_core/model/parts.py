@@ -105,8 +105,9 @@ class Norm(NamedTuple):
     shift: Tensor
 
     def into(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """The linear layer [out, D], [out] that takes the normalised frames themselves."""
-        return weight * self.gain, bias + weight @ self.shift
+        """The linear layer [out, D], [out] that takes the normalised frames themselves; `weight` is used up."""
+        bias = bias + weight @ self.shift
+        return weight.mul_(self.gain), bias
 
     def on(self, device: torch.device) -> Norm:
         return Norm(self.gain.to(device), self.shift.to(device))

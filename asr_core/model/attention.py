@@ -114,7 +114,9 @@ def _in_products(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None)
     return torch.cat([attend_group(query[h], key[h], value[h], None if bias is None else bias[h]) for h in groups])
 
 
-FORMS = {"products": _in_products, "fused": _fused}
+Form = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+FORMS: dict[str, Form] = {"products": _in_products, "fused": _fused}
 
 
 @cache
@@ -124,9 +126,9 @@ def fastest_form(dtype: torch.dtype) -> str:
 
     The first, unless another one takes nine tenths of its time: what is heard must not change with every start.
     """
-    operands = [torch.randn(_TRIED_SHAPE, generator=torch.Generator().manual_seed(i)).to(dtype) for i in range(3)]
+    query, key, value = torch.randn(3, *_TRIED_SHAPE, generator=torch.Generator().manual_seed(0)).to(dtype)
     with using_threads(1):
-        seconds = {name: _median_seconds(partial(form, *operands, None)) for name, form in FORMS.items()}
+        seconds = {name: _median_seconds(partial(form, query, key, value, None)) for name, form in FORMS.items()}
     first = next(iter(FORMS))
     best = min(seconds, key=lambda name: seconds[name])
     return best if seconds[best] < 0.9 * seconds[first] else first

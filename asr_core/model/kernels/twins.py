@@ -21,7 +21,7 @@ def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 def rescale(  # noqa: PLR0913 - the kernel's operands
     x: Tensor, step_and_least: Tensor, sums: Tensor, bias: Tensor, dtype: torch.dtype, *, silu: bool
 ) -> Tensor:
-    step, least = step_and_least.split(1, dim=1)
+    step, least = step_and_least[:, :1], step_and_least[:, 1:]
     y = x * step + (sums * least + bias)
     return (functional.silu(y) if silu else y).to(dtype)
 

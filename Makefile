@@ -26,8 +26,8 @@ run: serve ## the same as serve
 ##### Check
 
 .PHONY: test test-integration test-official lint format format-check typecheck check pre-commit coverage
-test: install ## the tests; ARGS="-k name" goes to pytest
-	@$(PYTHON) -m pytest $(ARGS)
+test: install ## the tests, on up to four cores; ARGS="-k name" goes to pytest
+	@$(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-integration: install ## the slow tests: what is shipped, built and run
 	@$(PYTHON) -m pytest -m integration --timeout 1800 $(ARGS)
@@ -58,7 +58,7 @@ coverage: install ## the tests, with a report of the lines they miss
 
 ##### Ship
 
-.PHONY: bento image build-docker image-test up down logs download-weights download-weights-local
+.PHONY: bento image build-docker image-test sbom up down logs download-weights download-weights-local
 bento: install ## build the Bento: service, demo model and the versions of uv.lock
 	@$(PYTHON) -m tools.bento
 
@@ -69,6 +69,11 @@ build-docker: image ## the same as image
 
 image-test: install ## build the image in Docker, or buildah and debootstrap, and run it: minutes
 	@$(PYTHON) -m tools.image_test
+
+sbom: install ## list the Python packages that the image has (CycloneDX): dist/sbom.cdx.json
+	@mkdir -p dist
+	@.venv/bin/uv export --quiet --frozen --no-dev --format cyclonedx1.5 --preview-features sbom-export -o dist/sbom.cdx.json >/dev/null
+	@echo dist/sbom.cdx.json
 
 up: ## start the container in the background
 	docker compose up --detach

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import tempfile
@@ -35,10 +37,13 @@ from asr_core.api.process import end_with_parent
 from asr_core.api.spool import OwnFolder, Spool
 from asr_core.api.task_store import TaskStore
 from asr_core.api.tasks import Tasks
+from asr_core.api.wyoming import WyomingServer
 from asr_core.configuration import as_environment, misspelt_names, read_settings
 from asr_core.errors import ConfigurationError
 from asr_core.logs import configure_logging
 from asr_core.runtime import prepare
+from asr_core.settings import Settings
+from asr_core.types import JobOptions
 
 # A self-hosted server does not report its use to anybody. `bentoml serve` has looked at the variable, and remembered
 # what it saw, before it imports this module.
@@ -84,6 +89,21 @@ def _for_bentoml() -> Iterator[None]:
         raise BentoMLConfigException(str(error)) from None
 
 
+def _scratch(settings: Settings) -> Path:
+    """A disk volume in the image, shared by replicas."""
+    return settings.tmpdir or Path(tempfile.gettempdir())
+
+
+def _own_scratch(scratch: Path, prefix: str) -> OwnFolder:
+    """A folder in `scratch` for what this process makes without saying where.
+
+    BentoML makes folders that it never uses here, and that stay when their process is killed.
+    """
+    folder = OwnFolder(scratch, prefix)
+    tempfile.tempdir = str(folder.path)
+    return folder
+
+
 class ConfiguredService(bentoml.Service[Any]):  # type: ignore[misc]  # it comes without types
     """Reads the settings where BentoML asks for its configuration.
 
@@ -124,14 +144,13 @@ class GigaamAsr:
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("asr_core")
         self._engine = Engine(settings, stages=partial(TracedStages, tracer))
         metrics = Metrics(REGISTRY)
-        scratch = settings.tmpdir or Path(tempfile.gettempdir())  # a disk volume in the image, shared by replicas
-        # BentoML makes a folder there that it never uses, and that stays when the process is killed.
-        self._own_scratch = OwnFolder(scratch, "asr-worker-")
-        tempfile.tempdir = str(self._own_scratch.path)
+        scratch = _scratch(settings)
+        self._own_scratch = _own_scratch(scratch, "asr-worker-")
         spool = Spool(scratch, max_files=settings.max_queue, max_bytes=settings.max_upload_mb << 20)
         metrics.watch(self._engine)
         self._backend = Backend(settings, self._engine, metrics, KeyRing(settings.api_key), spool, int(time.time()))
         app.state.backend = self._backend
+        self._wyoming = WyomingServer(self._backend, address.numeric(settings.host), settings.wyoming_port)
         store = TaskStore(scratch / f"asr-tasks-{os.getuid()}", settings.task_retention_hours * HOUR_S)
         app.state.tasks = self._tasks = Tasks(self._backend, store)
 
@@ -148,35 +167,71 @@ class GigaamAsr:
         http = BentoMLContainer.http
         with _for_bentoml():
             address.check_free(options.get("host") or http.host.get(), options.get("port") or http.port.get())
+        atexit.register(_own_scratch(_scratch(settings), "asr-server-").close)
 
     @bentoml.on_startup
     async def start(self) -> None:
         await self._engine.start()
         self._tasks.start()
+        await self._wyoming.start()
+        # What has been imported stays. The garbage collector holds up everybody for as long as it looks at it again:
+        # tenths of a second, each time that a long transcript has grown by a quarter of all that there is.
+        gc.freeze()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
+        await self._wyoming.stop()
         await self._engine.stop()
         await self._tasks.stop()
         self._backend.spool.close()
         self._own_scratch.close()
 
     @bentoml.api
-    async def transcribe(self, file: Path) -> dict[str, Any]:
+    async def transcribe(
+        self,
+        file: Path,
+        audio_track: int | None = None,
+        keywords: tuple[str, ...] = (),
+        prompt: str = "",
+        keywords_spelling: str = "original",
+    ) -> dict[str, Any]:
         """The transcript of a recording, with segments and words."""
-        return await native.transcribe(self._backend, file)
+        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
+        return await native.transcribe(self._backend, file, chosen)
 
     @bentoml.api
-    async def transcribe_stream(self, file: Path) -> AsyncGenerator[str, None]:
+    async def transcribe_stream(
+        self,
+        file: Path,
+        audio_track: int | None = None,
+        keywords: tuple[str, ...] = (),
+        prompt: str = "",
+        keywords_spelling: str = "original",
+    ) -> AsyncGenerator[str, None]:
         """The transcript of a recording as JSON lines: segments as they are recognised, then the whole text."""
-        async with aclosing(native.transcribe_stream(self._backend, file)) as lines:
+        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
+        async with aclosing(native.transcribe_stream(self._backend, file, chosen)) as lines:
             async for line in lines:
                 yield line
 
     @bentoml.task
-    async def transcribe_task(self, file: Path) -> dict[str, Any]:
+    async def transcribe_task(
+        self,
+        file: Path,
+        audio_track: int | None = None,
+        keywords: tuple[str, ...] = (),
+        prompt: str = "",
+        keywords_spelling: str = "original",
+    ) -> dict[str, Any]:
         """The same as `transcribe`; `submit` returns at once, and the transcript is fetched later."""
-        return await native.transcribe(self._backend, file)
+        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
+        return await native.transcribe(self._backend, file, chosen)
+
+    def _chosen(
+        self, audio_track: int | None, keywords: tuple[str, ...], prompt: str, keywords_spelling: str
+    ) -> JobOptions:
+        options = {"keywords": keywords, "prompt": prompt, "keywords_spelling": keywords_spelling}
+        return native.chosen(self._backend.settings, audio_track=audio_track, **options)
 
 
 GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

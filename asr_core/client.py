@@ -26,6 +26,7 @@ DAY_S = 86_400.0
 class Client:
     """The server at `url`. For one thread at a time: BentoML's client closes all its files after each call.
 
+    `audio_track`, from 0, is the one to hear of several sound tracks; None leaves the choice to the server.
     Every method raises BadRequest, Unauthorized, NotFound, UploadTooLarge, Busy (Unreachable among them) or AsrError.
     """
 
@@ -54,16 +55,23 @@ class Client:
         """Close the connection."""
         self._bento.close()
 
-    def transcribe(self, recording: Path) -> dict[str, Any]:
-        """The transcript in OpenAI's `verbose_json`, with segments and words."""
+    def transcribe(self, recording: Path, **options: Any) -> dict[str, Any]:
+        """The transcript in OpenAI's `verbose_json`, with segments and words.
+
+        options: `audio_track`, counted from 0; `keywords` to listen for, a list; or a `prompt` that has some;
+            `keywords_spelling`, original or model.
+        """
         with _our_errors(self._url):
-            answer: dict[str, Any] = self._bento.call("transcribe", file=recording)
+            answer: dict[str, Any] = self._bento.call("transcribe", file=recording, **options)
             return answer
 
-    def submit(self, recording: Path) -> str:
-        """Have the recording transcribed without waiting for it; returns the task's id, good for any client."""
+    def submit(self, recording: Path, **options: Any) -> str:
+        """Have the recording transcribed without waiting for it; returns the task's id, good for any client.
+
+        options: as for `transcribe`.
+        """
         with _our_errors(self._url):
-            return str(self._bento.transcribe_task.submit(file=recording).id)
+            return str(self._bento.transcribe_task.submit(file=recording, **options).id)
 
     def status(self, task_id: str) -> str:
         """`in_progress`, `completed`, `failed` or `canceled`. NotFound once its result is no longer kept."""
@@ -81,12 +89,16 @@ class Client:
         with _our_errors(self._url):
             self._bento.transcribe_task.cancel(task_id)
 
-    def stream(self, recording: Path) -> Iterator[dict[str, Any]]:
+    def stream(self, recording: Path, **options: Any) -> Iterator[dict[str, Any]]:
         """The transcript as it is recognised: events `{"type": "segment", …}`, the last one `{"type": "done", …}`.
 
         A stream that ends without `done` raises, so whoever has read it to the end has the whole transcript.
+        options: as for `transcribe`.
         """
-        with _our_errors(self._url), closing(self._bento.call("transcribe_stream", file=recording)) as pieces:
+        with (
+            _our_errors(self._url),
+            closing(self._bento.call("transcribe_stream", file=recording, **options)) as pieces,
+        ):
             for event in json_lines(pieces):
                 if event["type"] == "error":
                     raise told(event["error"])

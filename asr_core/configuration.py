@@ -15,6 +15,7 @@ from pydantic_settings import DotEnvSettingsSource
 
 from asr_core.errors import ConfigurationError
 from asr_core.settings import Settings
+from asr_core.types import is_path
 
 NAMES = tuple(name.upper() for name in Settings.model_fields)
 
@@ -57,8 +58,7 @@ def misspelt_names() -> Iterator[str]:
 def as_environment(settings: Settings) -> dict[str, str]:
     """The variables that make a process with any working directory have these settings."""
     variables = {name.upper(): _written(value) for name, value in settings}
-    if settings.model.endswith(".ckpt"):
-        variables["MODEL"] = str(Path(settings.model).absolute())
+    variables["MODEL"] = ",".join(str(Path(m).absolute()) if is_path(m) else m for m in settings.models)
     return variables
 
 

@@ -8,7 +8,7 @@ the server's owner has to put something there.
     │   └── UnknownModel
     ├── UploadTooLarge, UploadStalled, Unauthorized, NotFound
     ├── Busy                        the same request may be answered later
-    │   ├── QueueFull, StorageGone, DecoderFailed
+    │   ├── QueueFull, TooManySessions, StorageGone, DecoderFailed
     │   └── ModelNotReady
     │       └── ServerStopping
     ├── StorageFull, TaskLost, FfmpegMissing, ConfigurationError
@@ -85,6 +85,13 @@ class QueueFull(Busy):
 
     def __init__(self, n_open: int) -> None:
         super().__init__(f"The server has {n_open} recordings in hand and takes no more. Try again later.")
+
+
+class TooManySessions(Busy):
+    """As many live sessions as this server admits are open."""
+
+    def __init__(self, n_open: int) -> None:
+        super().__init__(f"The server has {n_open} live sessions, MAX_LIVE, and takes no more. Try again later.")
 
 
 class DecoderFailed(Busy):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions
+from asr_core.types import OFFICIAL_MODELS, PrecisionSetting, ResponseFormat, VadOptions, is_path, name_of
+from asr_core.wordlist import read_wordlist
 
 OPENAI_MODELS = frozenset(
     {
@@ -42,23 +44,30 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # the input of one field's error may be all of them, keys included
     )
 
-    model: str = Field("v3_ctc", description="official name, `demo`, or path to a .ckpt")
+    model: str = Field(
+        "v3_ctc", description="official names, `demo`, paths of a .ckpt or of a folder; the first is the default"
+    )
     model_aliases: Annotated[frozenset[str], NoDecode] = Field(
-        OPENAI_MODELS, description="further names that requests may use for the loaded model"
+        OPENAI_MODELS, description="further names that requests may use for the default model"
     )
     allowed_models: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset(), description="model names that requests may use; empty means the loaded model's"
+        frozenset(), description="model names that requests may use; empty means the loaded models'"
     )
     engine: Literal["native", "gigaam"] = Field("native", description="our network, or the gigaam package")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
     precision: PrecisionSetting = Field("auto", description="of the network's linear layers")
     models_dir: Path = Field(Path("models"), description="where weights are kept")
+    models_url: str = Field("", description="where weights are downloaded from; empty: their authors' server")
     tmpdir: Path | None = Field(None, description="where uploads and tasks' results lie; empty: the system's folder")
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
     batch_size: int = Field(4, ge=1, le=256, description="chunks computed together, at most")
 
+    keywords_file: Path | None = Field(None, description="names and terms to listen for, one a line; empty: none")
+
     api_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="accepted keys; empty: none needed")
     max_queue: int = Field(8, ge=1, description="jobs admitted at once, running or waiting")
+    max_live: int = Field(4, ge=0, le=1000, description="live sessions at once; 0: none")
+    live_idle_seconds: Seconds = Field(300.0, description="a live session without sound for so long ends")
     max_upload_mb: int = Field(2048, ge=1, description="largest request body, MiB")
     max_audio_seconds: Seconds = Field(36_000.0, description="longest recording")
     task_retention_hours: float = Field(
@@ -77,6 +86,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="one JSON object a line instead of text")
     host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104 - a server for the local network
     port: int = Field(3000, ge=1, le=65535, description="port to listen on")
+    wyoming_port: int = Field(0, ge=0, le=65535, description="port for Wyoming, which knows no keys; 0: none")
 
     @field_validator("model_aliases", "allowed_models", "api_key", mode="before")
     @classmethod
@@ -89,11 +99,24 @@ class Settings(BaseSettings):
     @field_validator("model")
     @classmethod
     def _is_a_model(cls, value: str) -> str:
-        if value not in {*OFFICIAL_MODELS, "demo"} and not value.endswith(".ckpt"):
-            raise ValueError(f"takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file")
-        return value
+        models = [item.strip() for item in value.split(",")]
+        if not all(model in {*OFFICIAL_MODELS, "demo"} or is_path(model) for model in models):
+            raise ValueError(f"takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file or a folder")
+        if len({name_of(model) for model in models}) < len(models):
+            raise ValueError("takes models of different names")
+        return ",".join(models)
 
-    @field_validator("tmpdir", mode="before")
+    @field_validator("models_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and not (address.scheme in ("http", "https") and address.hostname):
+            raise ValueError("takes the http or https address of a folder")
+        if address.username or address.password:  # it is logged, and told to whoever asks why the model is not there
+            raise ValueError("takes an address without a password: put that into ~/.netrc")
+        return value.rstrip("/")
+
+    @field_validator("tmpdir", "keywords_file", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None
@@ -104,6 +127,13 @@ class Settings(BaseSettings):
         """Python itself would go to /tmp instead, without a word."""
         if value and not (value.is_dir() and os.access(value, os.W_OK | os.X_OK)):
             raise ValueError("takes a folder that is there and that this user may write to")
+        return value
+
+    @field_validator("keywords_file")
+    @classmethod
+    def _is_a_wordlist(cls, value: Path | None) -> Path | None:
+        if value:
+            read_wordlist(value)
         return value
 
     @field_validator("log_level", mode="before")
@@ -121,9 +151,24 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """What is loaded, as MODEL has it; the first is the default."""
+        return tuple(self.model.split(","))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """What the loaded models are called in requests and answers."""
+        return tuple(map(name_of, self.models))
+
+    @property
     def model_name(self) -> str:
-        """What the loaded model is called in answers: an official name, `demo`, or a checkpoint's file stem."""
-        return Path(self.model).stem if self.model.endswith(".ckpt") else self.model
+        """The default one's."""
+        return self.model_names[0]
+
+    @property
+    def alone(self) -> Settings:
+        """The same with the default model and no other."""
+        return self.model_copy(update={"model": self.models[0]})
 
     @property
     def vad(self) -> VadOptions:
@@ -132,10 +177,14 @@ class Settings(BaseSettings):
 
     @property
     def served_models(self) -> tuple[str, ...]:
-        """The names that requests may use, aliases last; whatever they ask for, the loaded model answers."""
-        own = self.allowed_models or {self.model_name}
+        """The names that requests may use, aliases last; who asks for no loaded model by its name gets the default."""
+        own = self.allowed_models or {*self.model_names}
         return (*sorted(own), *sorted(self.model_aliases - own))
 
     def accepts_model(self, name: str) -> bool:
         """Whether a request may ask for `name`."""
         return name in self.served_models
+
+    def called(self, name: str) -> str:
+        """The loaded model that a request for `name` means."""
+        return name if name in self.model_names and self.accepts_model(name) else self.model_name

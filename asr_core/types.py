@@ -6,12 +6,13 @@ Positions in a recording are integers, samples at 16 kHz; seconds appear only in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 """The formats that OpenAI's API knows."""
 
 OFFICIAL_MODELS = (
@@ -23,14 +24,39 @@ OFFICIAL_MODELS = (
     "v2_rnnt",
     "v1_ctc",
     "v1_rnnt",
+    "multilingual_ctc",
+    "multilingual_large_ctc",
 )
 """The models that GigaAM's authors publish, by their names."""
+
+
+def is_path(model: str) -> bool:
+    """Whether `model` means a file or a folder rather than a model by name."""
+    return model.endswith(".ckpt") or "/" in model
+
+
+def name_of(model: str) -> str:
+    """What a model is called: an official name, `demo`, a file's stem or a folder's name."""
+    return PurePath(model).name.removesuffix(".ckpt") if is_path(model) else model
+
+
+RUSSIAN: tuple[str, ...] = ("ru",)
+MULTILINGUAL: tuple[str, ...] = ("ru", "kk", "ky", "uz", "en")
+"""What models know: codes of their languages, the first being meant where nothing tells them apart."""
 
 Precision = Literal["fp32", "bf16", "int8"]
 """What the network's linear layers compute in."""
 
 PrecisionSetting = Literal["auto", Precision]
 """`auto` leaves it to the machine."""
+
+ChannelMode = Literal["mix", "split", "auto"]
+"""What becomes of a recording's channels: they are mixed; each is heard by itself; or two are if they are two sides."""
+
+SpeakerCount = Literal["auto"] | int
+"""As many as there seem to be, or so many."""
+
+MAX_SPEAKERS = 20
 
 SAMPLE_RATE = 16_000
 """Samples a second, everywhere: Silero and every GigaAM model expect it."""
@@ -77,6 +103,49 @@ class VadOptions:
     speech_pad_ms: int = 30
 
 
+KeywordsSpelling = Literal["original", "model"]
+"""How keywords are written in a transcript: as they were given, or as the model writes words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A name or term that may be spoken, as people write it; `weight` is how many times the usual bonus it gets."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One way to hear a keyword or a form of it, and what the transcript has in its place."""
+
+    heard: str
+    """Small Russian letters, е for ё, single spaces between words."""
+    written: str
+    n_letters: int
+    """Of the keyword, or of this form where that is shorter: endings are not worth more for being long."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a recording may be about."""
+
+    keywords: tuple[Keyword, ...] = ()
+    prompt: str = ""
+    """Prose; the names and unknown words in it count."""
+    spelling: KeywordsSpelling = "original"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownSpeaker:
+    """Somebody whose voice is known."""
+
+    name: str
+    pcm: Pcm
+    """Some seconds of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """What one transcription may choose for itself."""
@@ -84,8 +153,15 @@ class JobOptions:
     vad: VadOptions = field(default_factory=VadOptions)
     keep_tokens: bool = False
     """Whether segments come with their tokens: most of what a long transcript takes of memory."""
+    model: str = ""
+    """The name of the loaded model that is to hear it; any other means the default."""
     audio_track: int | None = None
     """Which of several sound tracks to hear, from 0; None: a Russian one, else the default one, else one with sound."""
+    hints: Hints = Hints()
+    channels: ChannelMode = "mix"
+    speakers: SpeakerCount | None = None
+    """How many voices to tell apart, where channels do not tell; None: nobody asked."""
+    known_speakers: tuple[KnownSpeaker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +187,11 @@ class Chunk:
     """Where in `heard` the VAD hears nobody in the sound as it is: unlikely words there do not count."""
 
     goes_on: bool = False
-    """Whether speech goes on in the next chunk: the two then hear some of each other's span."""
+    """Whether speech goes on in the channel's next chunk: the two then hear some of each other's span."""
+    channel: int | None = None
+    """Which channel it is of, where each is heard by itself."""
+    settled: int = 0
+    """No chunk of a higher index is heard from before this sample; told where there are channels."""
 
     @property
     def heard(self) -> Span:
@@ -166,6 +246,8 @@ class Segment:
     tokens: tuple[Token, ...]
     avg_logprob: float
     no_speech_prob: float
+    speaker: str | None = None
+    """Who says it, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +260,8 @@ class Transcript:
     """What its reader should know, in sentences: what the recording lacks, what of the request had no effect."""
     audio_track: int | None = None
     """Which of the recording's sound tracks was heard, from 0; None if it has only one."""
+    known_languages: tuple[str, ...] = RUSSIAN
+    """Codes of the languages that the model knows."""
 
     @property
     def text(self) -> str:

@@ -16,12 +16,15 @@ from torch import Tensor
 from asr_core.cli import sample
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.heads import RnntHead
-from asr_core.model.weights import resolve
+from asr_core.model.weights import WeightsStore, resolve
 from asr_core.types import SAMPLE_RATE
 from reference import eager
 from reference.checkpoints import configuration, random_weights, save
 
 OFFICIAL_SIZE = {"width": 768, "layers": 16, "heads": 16, "hidden": 320}
+LARGE_SIZE = {"width": 1024, "layers": 24, "heads": 16}
+"""Of multilingual_large_ctc; its number of heads is not published, and changes neither weights nor products."""
+RANDOM = {"random": ("v3_ctc", OFFICIAL_SIZE), "random_large": ("multilingual_large_ctc", LARGE_SIZE)}
 
 CHARACTERS_PER_S = 15.0
 """Of fluent Russian speech, spaces included."""
@@ -31,13 +34,14 @@ CALIBRATION_S = 20
 
 
 def prepare(model: str, folder: Path, models_dir: Path) -> Path:
-    """The .ckpt of `model`: `random`, an official name (downloaded if it is not in `models_dir`), or a path."""
-    if model != "random":
-        return resolve(model, models_dir)
-    cfg = configuration("v3_ctc", **OFFICIAL_SIZE)
+    """The .ckpt of `model`: of `RANDOM`, an official name (downloaded if it is not in `models_dir`), or a path."""
+    if model not in RANDOM:
+        return resolve(model, WeightsStore(models_dir))
+    name, sizes = RANDOM[model]
+    cfg = configuration(name, **sizes)
     weights = random_weights(cfg)
     make_talkative(cfg, weights)
-    return save(folder, "random_v3_ctc", cfg, weights)
+    return save(folder, f"random_{name}", cfg, weights)
 
 
 def random_rnnt(like: Path, folder: Path) -> Path:

@@ -16,12 +16,14 @@ from benchmarks.timing import Finding
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
-_INTRODUCTION = """# Speed, measured
+_INTRODUCTION = """# Speed and losses, measured
 
 `make bench` measures anew; with the dependency group `bench` also ONNX Runtime and OpenVINO. All that is compared was
 run in turns, in one go, on one machine; each time is the least of several. RTF is seconds of computing per second of
 sound. The eager baseline is `reference/eager.py`: the network as upstream runs it, in plain PyTorch. Random weights
-have the sizes of the official ones, and a blank biased so that about 15 characters a second come out.
+have the sizes of the official ones, and a blank biased so that about 15 characters a second come out. Longform (`make
+bench ARGS=longform`, with the dependency group `demo-model`, espeak-ng and festival) compares words heard in a long
+recording with those of its sentences alone, just as loud and in the same noise.
 """
 _MARKS = {True: "yes", False: "**no**", None: ""}
 

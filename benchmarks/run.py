@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from asr_core.model.cpu import available_cores
 from asr_core.settings import Settings
-from benchmarks import company, engine, memory, report, service
+from benchmarks import company, engine, live, memory, report, service
 from benchmarks.contestants import available_precisions
 from benchmarks.machine import describe
-from benchmarks.model import prepare
+from benchmarks.model import RANDOM, prepare
 from benchmarks.timing import Finding
+
+MINUTES = (10, 30, 60)
+"""Of longform's recordings."""
 
 
 def main() -> None:
     options = _options()
     torch.set_num_threads(available_cores())
-    label = "random weights, v3_ctc's sizes" if options.model == "random" else Path(options.model).stem
+    sizes = RANDOM.get(options.model, ("",))[0]
+    label = f"random weights, {sizes}'s sizes" if sizes else Path(options.model).stem
     results = report.Results.open(options.results, describe(options.machine), label)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="asr-bench-") as scratch:
@@ -71,7 +77,36 @@ def _service(results: report.Results, options: argparse.Namespace, checkpoint: P
         _add(results, "service", findings, options.results)
 
 
-MEASURE = {"engine": _engine, "company": _company, "lengths": _lengths, "notes": _notes, "service": _service}
+def _longform(results: report.Results, options: argparse.Namespace, checkpoint: Path, folder: Path) -> None:
+    """What long recordings cost in words; the bundled model hears them."""
+    lacking = [name for name in ("espeak-ng", "festival") if not shutil.which(name)]
+    if lacking := lacking + [name for name in ("num2words", "pymorphy3") if not find_spec(name)]:
+        print(f"Longform: left out, for want of {', '.join(lacking)}")
+        return
+    from benchmarks import longform  # noqa: PLC0415 - what it needs may not be installed
+
+    for minutes in options.minutes:
+        _begin(results, part := f"longform, {minutes} minutes, bundled model in fp32")
+        for findings in longform.run(minutes):
+            _add(results, part, findings, options.results)
+
+
+def _live(results: report.Results, options: argparse.Namespace, checkpoint: Path, folder: Path) -> None:
+    """Text while it is spoken."""
+    _begin(results, "live")
+    for findings in live.run(checkpoint, folder, options.precision):
+        _add(results, "live", findings, options.results)
+
+
+MEASURE = {
+    "engine": _engine,
+    "company": _company,
+    "lengths": _lengths,
+    "notes": _notes,
+    "service": _service,
+    "longform": _longform,
+    "live": _live,
+}
 PARTS = tuple(MEASURE)
 
 
@@ -95,12 +130,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--model",
         default="random",
-        help="random (v3_ctc's sizes), v3_ctc (from MODELS_DIR, downloaded if need be), or a .ckpt",
+        help="random (v3_ctc's sizes), random_large (multilingual_large_ctc's), v3_ctc (from MODELS_DIR, downloaded if"
+        " need be), or a .ckpt",
     )
     parser.add_argument("--machine", help="its name in the results, instead of what the CPU calls itself")
     parser.add_argument("--precision", default="int8", choices=("fp32", "bf16", "int8"), help="of notes and service")
     parser.add_argument(
         "--precisions", nargs="+", choices=("fp32", "bf16", "int8"), help="of company and lengths; all unless named"
+    )
+    parser.add_argument(
+        "--minutes", nargs="+", type=int, default=MINUTES, help="of longform's recordings, multiples of ten"
     )
     parser.add_argument("--budget", type=float, default=12.0, help="seconds for each comparison of the engine")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder to write to")

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gigaam.decoder import RNNTHead
-from gigaam.encoder import ConformerEncoder
-from gigaam.preprocess import FeatureExtractor
 from omegaconf import OmegaConf
 from sentencepiece import SentencePieceTrainer
-from torch import Tensor, nn
+from torch import Tensor
 
-from reference import eager
+from asr_core.types import OFFICIAL_MODELS
+from reference.upstream import upstream
 
 CHARACTERS = [" ", *(chr(code) for code in range(ord("а"), ord("я") + 1))]
-OFFICIAL = ("v1_ctc", "v1_rnnt", "v2_ctc", "v2_rnnt", "v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt")
+MULTILINGUAL = [*CHARACTERS, "ё", *"әғқңөұүһі", *(chr(code) for code in range(ord("a"), ord("z") + 1)), "'"]
+"""Seventy, as many as the multilingual models have; which they are exactly is in those models' files alone."""
+OFFICIAL = OFFICIAL_MODELS
 PIECES = 64
 """Labels of the tokenizers made here; the official ones have 256 to 1024."""
 
@@ -32,10 +32,12 @@ _SENTENCES = """
 def configuration(name: str, *, width: int = 96, layers: int = 2, heads: int = 4, hidden: int = 64) -> dict[str, Any]:
     """`cfg` of the official model `name`, its network scaled to `layers` of `width`, an RNN-T's own parts to `hidden`.
 
-    The official sizes are 768, 16, 16 and 320.
+    The official sizes are 768, 16, 16 and 320; multilingual_large_ctc has 24 layers of 1024.
     """
-    v3, rnnt = name.startswith("v3"), name.endswith("rnnt")
-    labels = PIECES if name in _WITH_TOKENIZER else len(CHARACTERS)
+    multilingual, rnnt = name.startswith("multilingual"), name.endswith("rnnt")
+    v3 = name.startswith("v3") or multilingual
+    characters = MULTILINGUAL if multilingual else CHARACTERS
+    labels = PIECES if name in _WITH_TOKENIZER else len(characters)
     encoder = {
         "_target_": "gigaam.encoder.ConformerEncoder",
         "feat_in": 64,
@@ -63,7 +65,7 @@ def configuration(name: str, *, width: int = 96, layers: int = 2, heads: int = 4
     if name in _WITH_TOKENIZER:
         decoding |= {"vocabulary": None, "model_path": "/home/somebody/tokenizer.model"}
     else:
-        decoding |= {"vocabulary": CHARACTERS}
+        decoding |= {"vocabulary": characters}
     return {
         "model_class": "rnnt" if rnnt else "ctc",
         "sample_rate": 16_000,
@@ -78,17 +80,16 @@ def configuration(name: str, *, width: int = 96, layers: int = 2, heads: int = 4
 def random_weights(cfg: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
     """A state_dict that fits `cfg`, by upstream's names; lively enough for greedy decoding to emit many labels."""
     torch.manual_seed(seed)
-    width, head = cfg["encoder"]["d_model"], cfg["head"]
-    if cfg["preprocessor"].get("n_fft") == 320:
-        network = eager.EagerCTC(eager.EncoderConfig.from_cfg(cfg["encoder"]), CHARACTERS)
-        modules: dict[str, nn.Module] = {"preprocessor": network.preprocessor, "encoder": network.encoder}
-    else:
-        encoder_options = {key: value for key, value in cfg["encoder"].items() if key != "_target_"}
-        modules = {"preprocessor": FeatureExtractor(16_000, 64), "encoder": ConformerEncoder(**encoder_options)}
-    if "decoder" in head:
-        modules["head"] = RNNTHead(head["decoder"], head["joint"])
-    else:
-        modules["head"] = eager.CTCHead(width, head["num_classes"])
+    preprocessor, encoder, head = (
+        {key: value for key, value in cfg[part].items() if key != "_target_"}
+        for part in ("preprocessor", "encoder", "head")
+    )
+    heads = upstream("decoder")
+    modules = {
+        "preprocessor": upstream("preprocess").FeatureExtractor(**preprocessor),
+        "encoder": upstream("encoder").ConformerEncoder(**encoder),
+        "head": (heads.RNNTHead if "decoder" in head else heads.CTCHead)(**head),
+    }
     state = {f"{part}.{key}": value for part, module in modules.items() for key, value in module.state_dict().items()}
     return {key: _lively(key, value) for key, value in state.items()}
 

@@ -151,6 +151,16 @@ def spoken_text() -> str:
 
 
 @pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
+    """Its first sound track is silent, the others are not."""
+    path = tmp_path_factory.mktemp("recordings") / "film.mkv"
+    inputs = ["-f", "lavfi", "-i", "anullsrc=r=16000:d=21", "-i", str(speech), "-i", str(speech)]
+    tracks = ["-map", "0", "-map", "1", "-map", "2", "-c:a", "flac"]
+    subprocess.run([find_ffmpeg(), "-v", "error", *inputs, *tracks, str(path)], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
 def long_recording(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
     """An hour of it: longer than any test waits for."""
     path = tmp_path_factory.mktemp("recordings") / "long.flac"

@@ -49,7 +49,15 @@ def complaint(text: str) -> str:
         ("LOG_JSON=maybe", "LOG_JSON=maybe: takes true or false"),
         ("TMPDIR=nowhere", "TMPDIR=nowhere: takes a folder that is there and that this user may write to"),
         ("HOST=", "HOST=: takes a name or an address"),
-        ("MODEL=nonsense", f"MODEL=nonsense: takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file"),
+        (
+            "MODEL=nonsense",
+            f"MODEL=nonsense: takes {', '.join(OFFICIAL_MODELS)}, demo, or the path of a .ckpt file or a folder",
+        ),
+        ("MODELS_URL=ftp://mirror/x", "MODELS_URL=ftp://mirror/x: takes the http or https address of a folder"),
+        (
+            f"MODELS_URL=https://a:{KEY}@mirror/x",
+            "MODELS_URL: takes an address without a password: put that into ~/.netrc",
+        ),
         (
             "VAD_MIN_DURATION=23",
             "VAD_MIN_DURATION may not exceed VAD_MAX_DURATION, nor that VAD_STRICT_LIMIT; they are 23, 22 and 30 s",
@@ -105,12 +113,12 @@ def test_another_process_gets_the_same_settings_in_any_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     Path("scratch").mkdir()
-    Path(".env").write_text(f"API_KEY=one,{KEY}\nMODEL=mine.ckpt\nTMPDIR=scratch\nMODEL_ALIASES=\nLOG_JSON=1\n")
+    Path(".env").write_text(f"API_KEY=one,{KEY}\nMODEL=mine.ckpt,demo\nTMPDIR=scratch\nMODEL_ALIASES=\nLOG_JSON=1\n")
     settings = read_settings()
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    absolute = {"model": str(folder / "mine.ckpt"), "models_dir": folder / "models", "tmpdir": folder / "scratch"}
+    absolute = {"model": f"{folder / 'mine.ckpt'},demo", "models_dir": folder / "models", "tmpdir": folder / "scratch"}
     assert read_settings() == settings.model_copy(update=absolute)
     assert [key.get_secret_value() for key in read_settings().api_key] == ["one", KEY]
 

@@ -22,7 +22,9 @@ from typing import Any
 import pytest
 import sentencepiece
 from tenacity import wait_none
+from typer.testing import CliRunner
 
+from asr_core.cli import app
 from asr_core.errors import CheckpointError, DownloadError, ModelError
 from asr_core.model import weights
 from asr_core.model.weights import WeightsStore, resolve
@@ -461,7 +463,26 @@ def test_https_is_not_left_for_http(
 
 
 def test_a_model_is_found_by_what_the_setting_calls_it(tmp_path: Path) -> None:
-    assert resolve("demo", tmp_path).read_bytes()[:2] == b"PK"
-    assert resolve("/data/mine.ckpt", tmp_path) == Path("/data/mine.ckpt")
+    store = WeightsStore(tmp_path)
+    assert resolve("demo", store).read_bytes()[:2] == b"PK"
+    assert resolve("/data/mine.ckpt", store) == Path("/data/mine.ckpt")
+    assert resolve("hub/GigaAM-v3", store) == Path("hub/GigaAM-v3")
     with pytest.raises(ModelError, match="v3_e2e_rnnt"):
-        resolve("whisper-large", tmp_path)
+        resolve("whisper-large", store)
+
+
+def test_a_mirror_is_asked_instead_and_its_files_are_checked_as_well(
+    cdn: Cdn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS_URL", f"{cdn.url}/mirror/")
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+    monkeypatch.setitem(weights.MD5, "multilingual_ctc", hashlib.md5(CONTENT).hexdigest())
+    pull = ["weights", "pull", "multilingual_ctc"]
+    cdn.files["/mirror/multilingual_ctc.ckpt"] = CONTENT[:-1] + b"!"
+    refused = CliRunner().invoke(app, pull)
+    assert (refused.exit_code, visible_files(tmp_path)) == (1, [])
+    assert "is something else" in refused.stderr
+    cdn.files["/mirror/multilingual_ctc.ckpt"] = CONTENT
+    assert CliRunner().invoke(app, pull).exit_code == 0
+    assert (tmp_path / "multilingual_ctc.ckpt").read_bytes() == CONTENT
+    assert {path for path, _ in cdn.requests} == {"/mirror/multilingual_ctc.ckpt"}

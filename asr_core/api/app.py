@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from asr_core.api import bazarr, native, schema, transcription
 from asr_core.api.backend import Backend
 from asr_core.api.problems import handle
+from asr_core.api.realtime import socket
+from asr_core.api.realtime.client_secrets import ClientSecrets, small_json
 from asr_core.api.tasks import Submission, Tasks, description
 from asr_core.errors import AsrError, Busy, NotFound, StorageFull
 from asr_core.web import page_routes
@@ -29,7 +31,16 @@ def create_app() -> FastAPI:
     )
     for kind in (AsrError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
-    for router in (openai_routes, azure_routes, native_routes, bazarr_routes, system_routes, page_routes()):
+    app.state.client_secrets = ClientSecrets()
+    for router in (
+        openai_routes,
+        live_routes,
+        azure_routes,
+        native_routes,
+        bazarr_routes,
+        system_routes,
+        page_routes(),
+    ):
         app.include_router(router)
     return app
 
@@ -61,6 +72,7 @@ ServerTasks = Annotated[Tasks, Depends(_tasks)]
 Answer = dict[str, Any]
 
 openai_routes = APIRouter(prefix="/v1", dependencies=[Depends(_check_key)], responses=schema.ERRORS)
+live_routes = APIRouter(prefix="/v1/realtime")
 azure_routes = APIRouter(dependencies=[Depends(_check_key)], responses=schema.ERRORS)
 native_routes = APIRouter(dependencies=[Depends(_check_key)], responses=schema.ERRORS)
 bazarr_routes = APIRouter(dependencies=[Depends(_check_key_in_url)], responses=schema.ERRORS)
@@ -83,6 +95,18 @@ async def create_transcription_as_azure(server: Server, deployment: str) -> Resp
 @openai_routes.post("/audio/translations", include_in_schema=False)
 async def create_translation() -> Answer:
     raise NotFound("This server transcribes, it does not translate. Use POST /v1/audio/transcriptions.")
+
+
+@live_routes.websocket("")
+async def transcribe_live(websocket: WebSocket) -> None:
+    await socket.serve(websocket, websocket.app.state.backend, websocket.app.state.client_secrets)
+
+
+@openai_routes.post("/realtime/client_secrets", openapi_extra=schema.CLIENT_SECRET)
+async def create_client_secret(server: Server, request: Request) -> Answer:
+    """A key for one browser, good for ten minutes unless the request says otherwise, and its session's options."""
+    issued: ClientSecrets = request.app.state.client_secrets
+    return issued.issue(await small_json(request), server.settings)
 
 
 @openai_routes.get("/models")
@@ -147,8 +171,8 @@ async def transcribe_for_bazarr(server: Server, request: Request) -> Response:
 
 
 @bazarr_routes.post("/detect-language", response_class=JSONResponse, openapi_extra=schema.DETECTION)
-async def detect_language(server: Server) -> Response:
-    return bazarr.detection(server)
+async def detect_language(server: Server, request: Request) -> Response:
+    return bazarr.detection(server, request.query_params)
 
 
 @system_routes.get("/health")
@@ -158,11 +182,13 @@ async def health(server: Server) -> Answer:
     return {
         "status": "ok" if status.loaded else "loading",
         "model": status.model,
+        **({"models": list(names)} if len(names := server.settings.model_names) > 1 else {}),
         "device": status.device,
         "precision": status.precision,
         "precision_reason": status.precision_reason,
         "kernels": status.kernels,
         "loaded": status.loaded,
+        "max_queue": server.settings.max_queue,
     }
 
 

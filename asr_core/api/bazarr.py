@@ -2,7 +2,7 @@
 
 The dialect's parameters are in the query; the recording is the form's `audio_file`, and with `encode=false` it is bare
 samples. Bazarr saves whatever it is answered as subtitles, so what cannot be done is refused: a translation, or a
-transcript of another language than Russian.
+transcript of a language that the model does not know.
 """
 
 from __future__ import annotations
@@ -12,23 +12,30 @@ import binascii
 import struct
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
 from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
-from asr_core.api.form import LineCount, LineWidth, Lower, bad_request, given, is_russian
+from asr_core.api.fields import Lower, bad_request, given
+from asr_core.api.form import AudioTrack, LineCount, LineWidth
 from asr_core.api.native import segment_with_words
 from asr_core.api.upload import Upload, no_fields
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
-from asr_core.text.formats import LANGUAGE, RenderOptions, render, told
-from asr_core.types import SAMPLE_RATE, JobOptions, Transcript
+from asr_core.text.encoding import to_json
+from asr_core.text.formats import RenderOptions, render, told
+from asr_core.text.languages import NAMES, main_language, shares, understood
+from asr_core.types import MULTILINGUAL, RUSSIAN, SAMPLE_RATE, Hints, JobOptions, Transcript
 
 FILE_FIELD = "audio_file"
-LANGUAGE_CODE = "ru"
+ENOUGH_WORDS = 50
+"""Words by whose letters a recording's language is told; the rest of it is not heard for that."""
+
+MAX_PROMPT_CHARS = 16_384
 
 TO_THE_END = 2**32 - 1
 """As a size in a wav's header: it goes on for as long as there is data."""
@@ -48,20 +55,23 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     task: Annotated[Literal["transcribe"], Lower] = "transcribe"
-    language: str = LANGUAGE_CODE
+    language: str = "auto"
     output: Annotated[Literal["txt", "vtt", "srt", "tsv", "json"], Lower] = "txt"
     encode: bool = True
     word_timestamps: bool = False
     max_line_width: LineWidth = LINE_WIDTH
     max_line_count: LineCount = LINE_COUNT
-    audio_track: Annotated[int, Field(ge=0)] | None = None
+    initial_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
+    """The names and unknown words in it are listened for."""
+    audio_track: AudioTrack = None
     """Ours: which of several sound tracks to hear."""
 
     @field_validator("language")
     @classmethod
-    def _check_russian(cls, language: str) -> str:
-        if not is_russian(language):
-            raise ValueError("Input should be 'ru' or 'russian': the model knows no other language")
+    def _check_known(cls, language: str, info: ValidationInfo) -> str:
+        if not understood(language, known := info.context or RUSSIAN):
+            spellings = " or ".join(f"'{code}' or '{NAMES[code]}'" for code in known)
+            raise ValueError(f"Input should be {spellings}: the model knows no other language")
         return language
 
     @property
@@ -70,36 +80,55 @@ class Query(BaseModel):
         return b"" if self.encode else WAV_HEADER
 
 
-def parse_query(parameters: Mapping[str, str]) -> Query:
+def parse_query(parameters: Mapping[str, str], known_languages: tuple[str, ...] = RUSSIAN) -> Query:
     """The request's query as options; BadRequest names the parameter at fault. An empty value, or `null`, is none."""
+    values = {name: value for name, text in parameters.items() if (value := given(text))}
     try:
-        return Query.model_validate({name: value for name, text in parameters.items() if (value := given(text))})
+        return Query.model_validate(values, context=known_languages)
     except ValidationError as exc:
         raise bad_request(exc) from exc
 
 
 def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     """The answer to POST /asr."""
-    query = parse_query(parameters)
+    status = backend.engine.status
+    # What a model knows is seen when it is loaded; until then the answer is that it is not.
+    query = parse_query(parameters, status.languages if status.loaded else MULTILINGUAL)
 
     async def work(upload: Upload, send: Send) -> Response:
-        async with backend.job(upload.path, JobOptions(backend.settings.vad, audio_track=query.audio_track)) as job:
+        hints = Hints(prompt=query.initial_prompt)
+        options = JobOptions(backend.settings.vad, audio_track=query.audio_track, hints=hints)
+        async with backend.job(upload.path, options) as job:
             transcript = await job.transcript()
         return await backend.render(job, partial(_rendered, transcript, query))
 
     return AnswerToUpload(backend, work, wanted=no_fields, file_field=FILE_FIELD, prefix=query.prefix)
 
 
-def detection(backend: Backend) -> Response:
-    """The answer to POST /detect-language: the only language that the models know, whatever is spoken.
+def detection(backend: Backend, parameters: Mapping[str, str]) -> Response:
+    """The answer to POST /detect-language: the language of most of the first words, or the only one that is known.
 
-    Bazarr asks for recordings that do not name their language. `confidence` is there because the dialect has it.
+    Bazarr asks for recordings that do not name their language. `confidence` is the language's share of the words.
     """
+    query = parse_query({"encode": parameters.get("encode", "")})
 
     async def work(upload: Upload, send: Send) -> Response:
-        return JSONResponse({"detected_language": LANGUAGE, "language_code": LANGUAGE_CODE, "confidence": 1.0})
+        known = backend.engine.status.languages
+        texts = await _first_words(backend, upload.path) if len(known) > 1 else []
+        code, share = next(iter(shares(texts, known).items()), (known[0], 0.0))
+        return JSONResponse({"detected_language": NAMES[code], "language_code": code, "confidence": share})
 
-    return AnswerToUpload(backend, work, wanted=no_fields, file_field=FILE_FIELD)
+    return AnswerToUpload(backend, work, wanted=no_fields, file_field=FILE_FIELD, prefix=query.prefix)
+
+
+async def _first_words(backend: Backend, path: Path) -> list[str]:
+    texts: list[str] = []
+    async with backend.job(path, JobOptions(backend.settings.vad)) as job:
+        async for segment in job:
+            texts.append(segment.text)
+            if sum(len(text.split()) for text in texts) >= ENOUGH_WORDS:
+                break
+    return texts
 
 
 def as_bearer(authorization: str | None) -> str | None:
@@ -119,7 +148,8 @@ def as_bearer(authorization: str | None) -> str | None:
 
 def _rendered(transcript: Transcript, query: Query) -> Response:
     if query.output == "json":
-        return JSONResponse(_whisper_result(transcript, word_timestamps=query.word_timestamps))
+        result = _whisper_result(transcript, word_timestamps=query.word_timestamps)
+        return Response(to_json(result).encode(), media_type="application/json")
     options = RenderOptions(layout=CueLayout(query.max_line_width, query.max_line_count))
     rendered = render(transcript, "text" if query.output == "txt" else query.output, options)
     return Response(rendered.body, media_type=rendered.media_type)
@@ -131,4 +161,5 @@ def _whisper_result(transcript: Transcript, *, word_timestamps: bool) -> dict[st
     if not word_timestamps:
         for segment in segments:
             del segment["words"]
-    return {"text": transcript.text, "segments": segments, "language": LANGUAGE_CODE} | told(transcript)
+    language = main_language((segment.text for segment in transcript.segments), transcript.known_languages)
+    return {"text": transcript.text, "segments": segments, "language": language} | told(transcript)

@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from asr_core.api.process import raise_file_limit
+from asr_core.api.sockets import LiveConnection
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,9 @@ computed, and the end of libraries, come on top, and it is to be over within 35 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a connection may stand still."""
+    """How long a connection may stand still, counted in looks: what holds up the whole server, other programs or a
+    machine that was paused, is not held against its clients.
+    """
 
     head_s: float = 30.0
     """Without a whole request head: new, between two requests, or in the middle of a head."""
@@ -92,8 +95,10 @@ class Connection(H11Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._n_moves = 0
         """Heads received, answers completed, pauses of writing begun and ended."""
-        self._last_look = (0, 0, self.loop.time())
-        """Moves, unsent bytes and time when something was last seen to move."""
+        self._last_move = (0, 0)
+        """Moves and unsent bytes when something was last seen to move."""
+        self._n_still_looks = 0
+        """Since then."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -154,12 +159,15 @@ class Connection(H11Protocol):
 
     def _look(self) -> None:
         self._watch = self.loop.call_later(self._patience.look_s, self._look)
-        now, unsent = self.loop.time(), self.unsent
-        moves, unsent_before, since = self._last_look
+        unsent = self.unsent
+        moves, unsent_before = self._last_move
         ours = self._is_in_hand and not self.flow.write_paused and not self.transport.is_closing()
         if ours or self._n_moves != moves or unsent_before - unsent >= self._patience.step_bytes:
-            self._last_look = (self._n_moves, unsent, now)
-        elif now - since >= (self._patience.stall_s if unsent else self._patience.head_s):
+            self._last_move = (self._n_moves, unsent)
+            self._n_still_looks = 0
+            return
+        self._n_still_looks += 1
+        if self._n_still_looks * self._patience.look_s >= (self._patience.stall_s if unsent else self._patience.head_s):
             self.cut()
 
 
@@ -175,5 +183,6 @@ class Config(uvicorn.Config):
         lobby = Lobby(n_connections, n_connections // 2)
         made = partial(Connection, lobby=lobby, patience=patience or Patience())
         self.http = cast("type[asyncio.Protocol]", made)
+        self.ws = LiveConnection
         if self.timeout_graceful_shutdown is None:
             self.timeout_graceful_shutdown = STOP_S

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import from_json
 
+from asr_core.api.fields import Lower, bad_request, given, lower, split
 from asr_core.api.multipart import Keep
-from asr_core.errors import BadRequest, UnknownModel
+from asr_core.api.speakers import MAX_KNOWN, SpeakerFields, SpeakerName
+from asr_core.errors import UnknownModel
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
-from asr_core.types import JobOptions, ResponseFormat, VadOptions
+from asr_core.text.languages import NAMES, understood
+from asr_core.types import (
+    RUSSIAN,
+    Hints,
+    JobOptions,
+    Keyword,
+    KeywordsSpelling,
+    ResponseFormat,
+    SpeakerCount,
+    VadOptions,
+)
+from asr_core.wordlist import checked
 
-_BRACKETS = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<key>[^\[\]]*)\])?")
-_NOT_GIVEN = frozenset({"", "null", "none", "undefined"})
-"""What clients make of an option that is not set."""
-
-_RUSSIAN = frozenset({"ru", "rus", "russian", "ru-ru", "auto"})
 _MAX_TOLD = 40
 """Characters of a client's own text that it is told back."""
 
 
-def lower(value: Any) -> Any:
-    """`SRT` → `srt`: a word that a client chose from a list may be written in any case."""
-    return value.lower() if isinstance(value, str) else value
-
-
-Lower = BeforeValidator(lower)
 Granularity = Annotated[Literal["word", "segment"], Lower]
 LineWidth = Annotated[int, Field(ge=MIN_LINE_WIDTH, le=1000)]
+AudioTrack = Annotated[int, Field(ge=0)] | None
 LineCount = Annotated[int, Field(ge=1, le=10)]
+
+
+def _checked(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(keyword.text for keyword in checked(map(Keyword, words)))
+
+
+Words = Annotated[tuple[str, ...], AfterValidator(_checked)]
+"""Keywords, each once and no more than can be listened for."""
 
 
 class ServerVad(BaseModel):
@@ -57,18 +76,30 @@ class ServerVad(BaseModel):
         )
 
 
-class TranscriptionForm(BaseModel):
-    """What a request chose.
-
-    Clients send many fields to every server. `language`, `languages`, `prompt`, `keywords`, `temperature` and
-    `known_speaker_names` are accepted and change nothing: there is one language, no prompting and no diarization here,
-    and decoding is greedy. Whoever reads `verbose_json` is told so. Fields that nobody knows are dropped.
-
-    `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
-    whisperX have for them.
-    """
+class HintsForm(BaseModel):
+    """What a recording may be about: names and terms to listen for, or prose that has some."""
 
     model_config = ConfigDict(frozen=True)
+
+    prompt: str = ""
+    keywords: Words = ()
+    keywords_spelling: Annotated[KeywordsSpelling, Lower] = "original"
+
+    @property
+    def hints(self) -> Hints:
+        return Hints(tuple(map(Keyword, self.keywords)), self.prompt, self.keywords_spelling)
+
+
+class TranscriptionForm(HintsForm, SpeakerFields):
+    """What a request chose.
+
+    Clients send many fields to every server. `language`, `languages` and `temperature` are accepted and change nothing:
+    a model of several languages finds out by itself which it hears, and nothing is drawn by chance. Whoever reads
+    `verbose_json` is told so. Fields that nobody knows are dropped.
+
+    `max_line_width` and `max_line_count` are not OpenAI's: they lay out subtitles, under the names that Whisper and
+    whisperX have for them. Nor is `keywords_spelling`.
+    """
 
     model: str
     response_format: Annotated[ResponseFormat, Lower]
@@ -81,10 +112,11 @@ class TranscriptionForm(BaseModel):
     max_line_count: LineCount = LINE_COUNT
     language: str = ""
     languages: tuple[str, ...] = ()
-    prompt: str = ""
-    keywords: tuple[str, ...] = ()
-    known_speaker_names: tuple[str, ...] = ()
-    audio_track: Annotated[int, Field(ge=0)] | None = None
+    known_speaker_names: Annotated[tuple[SpeakerName, ...], Field(max_length=MAX_KNOWN)] = ()
+    known_speaker_references: Annotated[tuple[str, ...], Field(max_length=MAX_KNOWN)] = ()
+    audio_track: AudioTrack = None
+    _known: tuple[str, ...] = PrivateAttr(RUSSIAN)
+    """Codes of the languages that the model knows, whichever of them is asked for."""
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
@@ -102,9 +134,25 @@ class TranscriptionForm(BaseModel):
         return value
 
     @property
+    def diarized(self) -> bool:
+        """Whether the answer's very format tells who spoke."""
+        return self.response_format == "diarized_json"
+
+    @property
+    def asked_speakers(self) -> SpeakerCount | None:
+        return self.speakers or ("auto" if self.diarized else None)
+
+    @field_validator("known_speaker_references")
+    @classmethod
+    def _pair_up(cls, references: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(references) != len(info.data.get("known_speaker_names", references)):
+            raise ValueError("There should be one for each of `known_speaker_names`")
+        return references
+
+    @property
     def streamed(self) -> bool:
         """Whether the answer is a stream of events; formats that cannot be are answered whole."""
-        return self.stream and self.response_format in ("json", "text")
+        return self.stream and self.response_format in ("json", "text", "diarized_json")
 
     @property
     def render_options(self) -> RenderOptions:
@@ -123,77 +171,84 @@ class TranscriptionForm(BaseModel):
 
     def _without_effect(self) -> Iterator[str]:
         for name, languages in (("language", (self.language,)), ("languages", self.languages)):
-            if foreign := [language for language in languages if language and not is_russian(language)]:
-                yield f"`{name}`: the model knows Russian only; {', '.join(foreign)[:_MAX_TOLD]!r} had no effect."
-        if self.prompt:
-            yield "`prompt` had no effect: the model takes none."
-        if self.keywords:
-            yield "`keywords` had no effect: the model takes none."
+            if foreign := [language for language in languages if language and not understood(language, self._known)]:
+                only = ", ".join(NAMES[code].capitalize() for code in self._known)
+                yield f"`{name}`: the model knows {only} only; {', '.join(foreign)[:_MAX_TOLD]!r} had no effect."
         if self.temperature:
             yield "`temperature` had no effect: decoding is greedy."
-        if self.known_speaker_names:
-            yield "`known_speaker_names` had no effect: speakers are not told apart."
+        if self.known_speaker_names and not self.known_speaker_references:
+            yield "`known_speaker_names` had no effect: there are no `known_speaker_references`."
+        elif self.known_speaker_references and self.asked_speakers is None:
+            yield "`known_speaker_references` had no effect: nobody asked who spoke."
 
     def job_options(self, vad: VadOptions) -> JobOptions:
         """Options of the job, on top of the server's own `vad`."""
-        return JobOptions(
-            self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad,
+        return replace(
+            super().job_options(self.chunking_strategy.applied_to(vad) if self.chunking_strategy else vad),
+            channels=self.channels or ("auto" if self.diarized else "mix"),
+            speakers=self.asked_speakers,
             keep_tokens="logprobs" in self.include,
             audio_track=self.audio_track,
+            hints=self.hints,
+            model=self.model,
         )
 
 
 _LISTS = frozenset({"timestamp_granularities", "include", "languages", "keywords", "known_speaker_names"})
-_HAD_OR_NOT = frozenset({"prompt", "keywords", "known_speaker_names"})
-"""Fields of which nothing matters but whether they have a value."""
+_SOUNDS = "known_speaker_references"
 
 
 def wanted(field_name: str) -> Keep:
     """How much of a form's field, named with or without brackets, means anything to this server."""
-    name = _split(field_name)[0]
-    if name in _HAD_OR_NOT:
+    name = split(field_name)[0]
+    if name == "prompt":
         return Keep.BEGINNING
+    if name == "keywords":
+        return Keep.LIST
+    if name == _SOUNDS:
+        return Keep.SOUND
     return Keep.WHOLE if name in TranscriptionForm.model_fields else Keep.NOTHING
 
 
-def is_russian(language: str) -> bool:
-    """Whether a request that names `language` gets what it asks for; it may also leave the choice to the server."""
-    return language.lower().replace("_", "-") in _RUSSIAN
-
-
-def given(text: str) -> str | None:
-    """A parameter's value as a client wrote it; None if that stands for no value at all."""
-    value = text.strip()
-    return None if value.lower() in _NOT_GIVEN else value
-
-
-def parse_form(fields: Iterable[tuple[str, str]], settings: Settings) -> TranscriptionForm:
+def parse_form(
+    fields: Iterable[tuple[str, str]],
+    settings: Settings,
+    languages: Callable[[str], tuple[str, ...]] = lambda model: RUSSIAN,
+) -> TranscriptionForm:
     """The form's fields as options; BadRequest names the one at fault, UnknownModel a model that is not served.
 
     Lists may be bracketed (`include[]`), bare, repeated, comma-separated, JSON or all of it; an object is bracketed
     (`chunking_strategy[type]`) or JSON. Of a scalar given twice the last counts. An empty value, or `null`, is none.
     """
-    values: dict[str, Any] = {"response_format": settings.default_response_format}
-    for field_name, text in fields:
-        name, key = _split(field_name)
-        value = given(text)
-        if value is None:
-            continue
-        if name in _LISTS:
-            if items := _items(value):
-                values.setdefault(name, []).extend(items)
-        elif key:
-            earlier = values.get(name)
-            values[name] = (earlier if isinstance(earlier, dict) else {}) | {key: value}
-        else:
-            values[name] = value
+    values = {"response_format": settings.default_response_format, **_values(fields)}
     try:
         form = TranscriptionForm.model_validate({"model": settings.model_name, **values})
     except ValidationError as exc:
         raise bad_request(exc) from exc
     if "model" in values and not settings.accepts_model(form.model):
         raise UnknownModel(f"This server has no model {form.model[:100]!r}; GET /v1/models lists what it answers to.")
+    form._known = languages(form.model)
     return form
+
+
+def _values(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field_name, text in fields:
+        name, key = split(field_name)
+        value = given(text)
+        if value is None:
+            continue
+        if name in _LISTS:
+            if items := _items(value):
+                values.setdefault(name, []).extend(items)
+        elif name == _SOUNDS:  # data: URLs, which have commas in them
+            values.setdefault(name, []).extend(_items(value) if value.startswith("[") else [value])
+        elif key:
+            earlier = values.get(name)
+            values[name] = (earlier if isinstance(earlier, dict) else {}) | {key: value}
+        else:
+            values[name] = value
+    return values
 
 
 def _items(text: str) -> list[Any]:
@@ -206,18 +261,3 @@ def _items(text: str) -> list[Any]:
         else:
             return list(items)
     return [item.strip() for item in text.split(",") if item.strip()]
-
-
-def _split(field_name: str) -> tuple[str, str]:
-    """`chunking_strategy[type]` → its name and key; `include[]` and `include` have no key."""
-    match = _BRACKETS.fullmatch(field_name)
-    return (match["name"], match["key"] or "") if match else (field_name, "")
-
-
-def bad_request(exc: ValidationError) -> BadRequest:
-    """The first complaint, in the form's own words: `chunking_strategy[threshold]`."""
-    first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    name, *inner = first["loc"]
-    param = str(name) + "".join(f"[{key}]" for key in inner if isinstance(key, str))
-    message = first["msg"].removeprefix("Value error, ")
-    return BadRequest(f"{param}: {message}", param)

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from time import perf_counter
 
 from starlette.applications import Starlette
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_core.api.problems import error_response
 from asr_core.errors import Busy
-from asr_core.logs import gathered_remarks, subject
+from asr_core.logs import gathered_remarks, one_line, subject
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,14 @@ class Guard:
         self._drains = asyncio.Semaphore(MAX_DRAINED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._bentoml(scope, receive, send)
             return
         path = _SLASHES.sub(lambda match: "/" if match.end() < len(scope["path"]) else "", scope["path"]) or "/"
+        if scope["type"] == "websocket":
+            with _logged_socket(path):
+                await self._ours({**scope, "path": path}, receive, send)
+            return
         exchange = Exchange({**scope, "path": path}, receive, send, self._drain)
         token, started = subject.set(exchange.id), perf_counter()
         with gathered_remarks() as remarks:
@@ -156,6 +160,19 @@ class Exchange:
 
     async def respond(self, exc: Exception) -> None:
         await _open_to_pages(error_response(exc))(self.scope, self.receive, self.send)
+
+
+@contextmanager
+def _logged_socket(path: str) -> Iterator[None]:
+    """An id and two lines for a WebSocket: it may last for hours, and what goes on in it is not logged."""
+    token, started = subject.set(uuid.uuid4().hex), perf_counter()
+    what = one_line(path)[:200]
+    log.info("WebSocket %s begins", what)
+    try:
+        yield
+    finally:
+        log.info("WebSocket %s ends after %.1f s", what, perf_counter() - started)
+        subject.reset(token)
 
 
 def _log_line(exchange: Exchange, seconds: float, remarks: Sequence[str]) -> None:

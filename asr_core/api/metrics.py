@@ -39,6 +39,10 @@ class EngineCollector(Collector):
         yield SummaryMetricFamily(
             "asr_queue_wait_seconds", "How long chunks wait for the model", tally.n_waited, tally.wait_s
         )
+        yield GaugeMetricFamily("asr_live_sessions", "Live sessions that are open", engine.n_live)
+        yield CounterMetricFamily(
+            "asr_live_compute_seconds", "Seconds that workers took for live sessions, added up", tally.live_compute_s
+        )
         yield GaugeMetricFamily("asr_model_loaded", "1 once the model can be used", float(status.loaded))
         labels = {"model": status.model, "device": status.device or "", "precision": status.precision or ""}
         yield InfoMetricFamily("asr_model", "What recognises", labels)

@@ -15,9 +15,17 @@ from asr_core.errors import BadRequest
 FILE_FIELD = "file"
 """What OpenAI calls the part that is the recording."""
 
-MAX_PARTS = 256
+MAX_PARTS = 1_280
+"""Room for as many keywords as a request may have, each a part."""
 MAX_FIELD_BYTES = 16 * 1024
 """Of one text field; those that nobody wants are dropped as they arrive, however long they are."""
+MAX_LIST_BYTES = 512 * 1024
+"""Of a field that is a list: all keywords may come in one, comma-separated."""
+MAX_TEXT_BYTES = 4 * 1024 * 1024
+"""Of all text fields."""
+MAX_SOUND_BYTES = 2 << 20
+"""Of a text field that is some seconds of sound, and twice as much of all of them."""
+MAX_SOUNDS_BYTES = 2 * MAX_SOUND_BYTES
 MAX_PREAMBLE_BYTES = 16 * 1024
 """Before the first boundary: nothing of it means anything."""
 
@@ -44,8 +52,12 @@ class Keep(Enum):
 
     WHOLE = auto()
     """It is refused if it is too long."""
+    LIST = auto()
+    """The same, and it may be as long as a list is."""
+    SOUND = auto()
+    """It may be far longer."""
     BEGINNING = auto()
-    """Enough to see whether there is a value."""
+    """What is too long is cut."""
     NOTHING = auto()
 
 
@@ -61,6 +73,9 @@ class FormDecoder:
         self._wanted = wanted
         self._fields: list[tuple[str, str]] = []
         self._parts = 0
+        self._n_text = 0
+        """Bytes of text fields that were kept."""
+        self._sounds_bytes_left = MAX_SOUNDS_BYTES
         self._has_file = False
         self._ended = False
         self._header_name = bytearray()
@@ -166,16 +181,27 @@ class FormDecoder:
         if self._sink is None:
             return
         self._sink += memoryview(data)[start:end]
-        if self._sink is self.file_data or len(self._sink) <= MAX_FIELD_BYTES:
+        if self._sink is self.file_data:
             return
-        if self._kept is Keep.WHOLE:
-            raise BadRequest(f"The value is longer than {MAX_FIELD_BYTES} bytes.", self._name)
-        del self._sink[MAX_FIELD_BYTES:]
+        most = {Keep.LIST: MAX_LIST_BYTES, Keep.SOUND: min(MAX_SOUND_BYTES, self._sounds_bytes_left)}.get(
+            self._kept, MAX_FIELD_BYTES
+        )
+        if len(self._sink) <= most:
+            return
+        if self._kept is not Keep.BEGINNING:
+            raise BadRequest(f"The value is longer than {most} bytes.", self._name)
+        del self._sink[most:]
 
     def _end_part(self) -> None:
         if self._sink is not None and self._sink is not self.file_data:
+            if self._kept is Keep.SOUND:
+                self._sounds_bytes_left -= len(self._sink)
+            else:
+                self._n_text += len(self._sink)
+            if self._n_text > MAX_TEXT_BYTES:
+                raise BadRequest(f"The form's texts are longer than {MAX_TEXT_BYTES >> 20} MiB.")
             try:
-                value = self._sink.decode(errors="strict" if self._kept is Keep.WHOLE else "replace")
+                value = self._sink.decode(errors="replace" if self._kept is Keep.BEGINNING else "strict")
             except UnicodeDecodeError as exc:
                 raise BadRequest("The value is not UTF-8.", self._name) from exc
             self._fields.append((self._name, value))

@@ -10,6 +10,7 @@ from asr_core.api.bazarr import FILE_FIELD as BAZARRS_FILE_FIELD
 from asr_core.api.bazarr import Query
 from asr_core.api.form import TranscriptionForm
 from asr_core.api.multipart import FILE_FIELD
+from asr_core.api.native import NativeForm
 from asr_core.text.formats import FORMATS
 from asr_core.types import ResponseFormat
 
@@ -19,6 +20,7 @@ Operation = dict[str, Any]
 DESCRIPTION = (
     "Where the server has keys, every request but those under `system` brings one: `Authorization: Bearer <key>`, or"
     " Azure's `api-key: <key>`. Whatever goes wrong is answered with an `ErrorBody`."
+    " Text while it is spoken: `GET /v1/realtime?intent=transcription`, a WebSocket, which this page cannot describe."
 )
 
 
@@ -79,9 +81,25 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {key: _inlined(value, definitions) for key, value in schema.items()}
 
 
-NATIVE = _upload(FILE_FIELD) | _media_types(("verbose_json",))
-NATIVE_STREAM = _upload(FILE_FIELD) | _media_types((), "application/x-ndjson")
-SUBMISSION = _upload(FILE_FIELD)
+NATIVE = _upload(FILE_FIELD, NativeForm) | _media_types(("verbose_json",))
+NATIVE_STREAM = _upload(FILE_FIELD, NativeForm) | _media_types((), "application/x-ndjson")
+SUBMISSION = _upload(FILE_FIELD, NativeForm)
 TRANSCRIPTION = _upload(FILE_FIELD, TranscriptionForm) | _media_types(get_args(ResponseFormat), "text/event-stream")
 BAZARR = _parameters(Query) | _upload(BAZARRS_FILE_FIELD) | _media_types(("json", "text", "srt", "vtt", "tsv"))
 DETECTION = _upload(BAZARRS_FILE_FIELD)
+
+CLIENT_SECRET: Operation = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "expires_after": {"type": "object", "properties": {"seconds": {"type": "integer"}}},
+                        "session": {"type": "object"},
+                    },
+                }
+            }
+        }
+    }
+}

@@ -8,7 +8,8 @@ from typing import Any
 from starlette.types import Send
 
 from asr_core.api.stream import PING_S, LiveStream
-from asr_core.text.formats import RenderOptions, delta_text, logprob_entries, spoken, to_json, told
+from asr_core.text.encoding import to_json
+from asr_core.text.formats import RenderOptions, delta_text, diarized_segment, logprob_entries, spoken, told
 from asr_core.types import Segment, Transcript
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
@@ -30,6 +31,11 @@ def delta_event(segment: Segment, *, logprobs: bool) -> dict[str, Any]:
     """What a recognised segment adds to the text."""
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta_text(segment)}
     return event | {"logprobs": logprob_entries(segment)} if logprobs else event
+
+
+def segment_event(segment: Segment) -> dict[str, Any]:
+    """What a speaker says."""
+    return diarized_segment(segment)
 
 
 def done_event(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:

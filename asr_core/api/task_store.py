@@ -1,7 +1,8 @@
 """Tasks on disk: who works on which, and what came of it.
 
 `<id>.running` is locked by the process that works on the task, so one that nobody has locked was lost, whatever ended
-its process. `<id>.done` is a line of JSON (the task's `TaskRecord`), then the answer's body. Everything here blocks.
+its process. `<id>.done` is a line of JSON (the task's `TaskRecord`), then the answer's body. `<id>.cancel` asks the
+process that works on the task to end it. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,6 +85,19 @@ class TaskStore:
             raise NotFound("There is no such task: its id is wrong, or its result is no longer kept.")
         written_at, held = state
         return TaskRecord(task_id, "in_progress" if held else "failed", written_at), b""
+
+    def ask_to_end(self, task_id: str) -> None:
+        """Leave word for whoever works on the task. Raises StorageFull."""
+        with room_for("tasks"):
+            (self._directory / f"{task_id}.cancel").touch()
+
+    def asked_to_end(self, task_ids: Iterable[str]) -> list[str]:
+        """Those of the tasks for which word was left; each is told once."""
+        flags = {task_id: self._directory / f"{task_id}.cancel" for task_id in task_ids}
+        asked = [task_id for task_id, flag in flags.items() if flag.exists()]
+        for task_id in asked:
+            flags[task_id].unlink(missing_ok=True)
+        return asked
 
     def sweep(self) -> None:
         """Remove what has been kept for long enough, and the oldest of what is too much."""

@@ -23,14 +23,15 @@ from starlette.types import Receive, Scope, Send
 
 from asr_core.api.answer import run_until_disconnect
 from asr_core.api.backend import Backend
-from asr_core.api.native import EVERYTHING
+from asr_core.api.native import EVERYTHING, job_options, wanted
 from asr_core.api.problems import answer_to
 from asr_core.api.task_store import RunningTask, Status, TaskRecord, TaskStore
-from asr_core.api.upload import no_fields, receive_upload
+from asr_core.api.upload import receive_upload
 from asr_core.audio.decode import probe
 from asr_core.errors import AsrError, BadRequest, ServerStopping, TaskLost
 from asr_core.logs import gathered_remarks
-from asr_core.text.formats import render, to_json
+from asr_core.text.encoding import to_json
+from asr_core.text.formats import render
 from asr_core.types import JobOptions
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 """Between two looks at what need not be kept any more."""
+
+WATCH_S = 0.5
+"""Between two looks at what another process wants ended, and at whether it has been."""
+PATIENCE_S = 10.0
+"""How long the request to end another process's task waits for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +63,28 @@ class Progress:
 class Tasks:
     """The tasks of this process and, as far as they can be looked up, of others with the same store."""
 
-    def __init__(self, backend: Backend, store: TaskStore, *, sweep_s: float = SWEEP_S) -> None:
+    def __init__(
+        self, backend: Backend, store: TaskStore, *, sweep_s: float = SWEEP_S, watch_s: float = WATCH_S
+    ) -> None:
         self._backend = backend
         self._store = store
         self._sweep_s = sweep_s
-        self._sweeping: asyncio.Task[None] | None = None
+        self._watch_s = watch_s
+        self._clockwork: list[asyncio.Task[None]] = []
         self._running: dict[str, _Work] = {}
 
     def start(self) -> None:
-        """Begin to remove by the clock what has been kept for long enough."""
-        self._sweeping = asyncio.create_task(self._sweep())
+        """Begin to remove by the clock what has been kept for long enough, and to end what others want ended."""
+        self._clockwork = [asyncio.create_task(self._sweep()), asyncio.create_task(self._watch())]
 
-    async def submit(self, path: Path, scope: AsyncExitStack) -> str:
+    async def submit(self, path: Path, options: JobOptions, scope: AsyncExitStack) -> str:
         """Begin to transcribe the recording at `path`, and take over `scope`, to leave it when that is over.
 
         Returns the task's id once the engine has admitted the job, and raises what it refuses one with.
         """
         task = await run_in_threadpool(self._store.begin)
         work = _Work(asyncio.get_running_loop().create_future())
-        work.task = asyncio.create_task(self._work(task, path, scope.pop_all(), work))
+        work.task = asyncio.create_task(self._work(task, path, options, scope.pop_all(), work))
         self._running[task.id] = work
         work.task.add_done_callback(lambda _: self._running.pop(task.id))
         try:
@@ -106,18 +115,26 @@ class Tasks:
         return Response(body, task.http_status, media_type="application/json")
 
     async def cancel(self, task_id: str) -> TaskRecord:
-        """End the task, if it is still worked on, and everything that it has. Raises NotFound."""
+        """End the task, if it is still worked on, and everything that it has. Raises NotFound.
+
+        What another process works on, that one ends; should it take its time, the task is `in_progress` still.
+        """
         if work := self._running.get(task_id):
             await work.cancel()
         task = await self.find(task_id)
         if task.status == "in_progress":
-            raise BadRequest("Another process of the server works on this task; only that one can end it.", "task_id")
+            await run_in_threadpool(self._store.ask_to_end, task_id)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    while task.status == "in_progress":
+                        await asyncio.sleep(self._watch_s)
+                        task = await self.find(task_id)
         return task
 
     async def stop(self) -> None:
         """Wait until what came of all tasks is on disk; the engine has stopped before."""
-        if self._sweeping:
-            self._sweeping.cancel()
+        for task in self._clockwork:
+            task.cancel()
         while self._running:
             await asyncio.wait([work.task for work in self._running.values() if work.task])
 
@@ -129,11 +146,27 @@ class Tasks:
                 log.warning("Results of tasks cannot be removed: %s", error)
             await asyncio.sleep(self._sweep_s)
 
-    async def _work(self, task: RunningTask, path: Path, scope: AsyncExitStack, work: _Work) -> None:
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._watch_s)
+            if not self._running:
+                continue
+            try:
+                asked = await asyncio.to_thread(self._store.asked_to_end, [*self._running])
+            except OSError as error:
+                log.warning("What other processes want ended cannot be read: %s", error)
+                continue
+            for task_id in asked:
+                if work := self._running.get(task_id):
+                    await work.cancel()
+
+    async def _work(
+        self, task: RunningTask, path: Path, options: JobOptions, scope: AsyncExitStack, work: _Work
+    ) -> None:
         """Raises nothing: what goes wrong is the task's answer or, where no job was admitted, `work.admitted`'s."""
         with task, gathered_remarks() as remarks:
             try:
-                async with scope, self._backend.job(path, JobOptions(self._backend.settings.vad)) as job:
+                async with scope, self._backend.job(path, options) as job:
                     work.job = job
                     work.admitted.set_result(None)
                     work.duration_s = await _told_duration(path)
@@ -208,9 +241,10 @@ class Submission(Response):
         with self._backend.metrics.request():
             self._backend.check_ready()
             async with AsyncExitStack() as stack:
-                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=no_fields)
+                uploading = receive_upload(Request(scope, receive), self._backend.spool, wanted=wanted)
                 upload = await stack.enter_async_context(uploading)
-                task_id = await run_until_disconnect(self._tasks.submit(upload.path, stack), receive)
+                options = job_options(upload, self._backend.settings)
+                task_id = await run_until_disconnect(self._tasks.submit(upload.path, options, stack), receive)
         await JSONResponse({"task_id": task_id, "status": "in_progress"})(scope, receive, send)
 
 

@@ -16,10 +16,11 @@ from asr_core.api.answer import AnswerToUpload
 from asr_core.api.backend import Backend
 from asr_core.api.form import TranscriptionForm, parse_form, wanted
 from asr_core.api.problems import answer_to
-from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame
+from asr_core.api.speakers import known_speakers
+from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame, segment_event
 from asr_core.api.upload import Upload
 from asr_core.text.formats import render
-from asr_core.types import Segment, Transcript
+from asr_core.types import JobOptions, Segment, Transcript
 
 if TYPE_CHECKING:
     from asr_core.engine.jobs import Job
@@ -30,30 +31,34 @@ def answer(backend: Backend, model: str = "") -> Response:
 
     async def work(upload: Upload, send: Send) -> ASGIApp:
         named = [("model", model)] if model else []
-        form = parse_form([*upload.fields, *named], backend.settings)
+        form = parse_form([*upload.fields, *named], backend.settings, backend.engine.languages)
+        options = form.job_options(backend.settings.vad)
+        if options.speakers is not None:
+            names, references = form.known_speaker_names, form.known_speaker_references
+            options = replace(options, known_speakers=await known_speakers(names, references, backend.settings.ffmpeg))
         if not form.streamed:
-            return await _whole(backend, upload.path, form)
-        return await _stream(backend, upload.path, form, send)
+            return await _whole(backend, upload.path, form, options)
+        return await _stream(backend, upload.path, form, options, send)
 
     return AnswerToUpload(backend, work, wanted=wanted)
 
 
-async def _whole(backend: Backend, path: Path, form: TranscriptionForm) -> Response:
-    async with backend.job(path, form.job_options(backend.settings.vad)) as job:
+async def _whole(backend: Backend, path: Path, form: TranscriptionForm, options: JobOptions) -> Response:
+    async with backend.job(path, options) as job:
         heard = await job.transcript()
     transcript = replace(heard, warnings=(*form.warnings, *heard.warnings))
     rendered = await backend.render(job, partial(render, transcript, form.response_format, form.render_options))
     return Response(rendered.body, media_type=rendered.media_type)
 
 
-async def _stream(backend: Backend, path: Path, form: TranscriptionForm, send: Send) -> ASGIApp:
+async def _stream(backend: Backend, path: Path, form: TranscriptionForm, options: JobOptions, send: Send) -> ASGIApp:
     """Send events; returns what sends the rest of them, for which the recording is not needed any more.
 
     What goes wrong before the first byte is raised; what does later is the last event.
     """
     stream, started = EventStream(send), perf_counter()
     try:
-        async with backend.job(path, form.job_options(backend.settings.vad)) as job, stream:
+        async with backend.job(path, options) as job, stream:
             await _send_transcript(backend, job, form, stream, started)
     except ClientDisconnect:
         raise
@@ -76,6 +81,8 @@ async def _send_transcript(
         if not segments:
             backend.metrics.first_delta_seconds.observe(perf_counter() - started)
         segments.append(segment)
-        await stream.write(frame(delta_event(segment, logprobs=options.logprobs)))
-    transcript = Transcript(tuple(segments), job.duration_s, (*form.warnings, *job.warnings))
+        event = segment_event(segment) if form.diarized else delta_event(segment, logprobs=options.logprobs)
+        await stream.write(frame(event))
+    warnings = (*form.warnings, *job.warnings)
+    transcript = Transcript(tuple(segments), job.duration_s, warnings, known_languages=job.known_languages)
     await stream.write(await backend.render(job, lambda: frame(done_event(transcript, options))))

@@ -6,6 +6,7 @@ it is given; threads, allocations and patience are bounded, and so is the sound 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -13,20 +14,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
+from asr_core.audio.crosstalk import Crosstalk
 from asr_core.audio.downmix import WINDOW, Downmixer, Sound
 from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
 from asr_core.audio.header import Track
+from asr_core.audio.joined import heard_whole
 from asr_core.audio.length import Packets
-from asr_core.audio.source import FfmpegSource, decoding
+from asr_core.audio.sides import Sides
+from asr_core.audio.source import MIXED, ONE, FfmpegSource, Handover, all_mixed, apart, decoding
 from asr_core.audio.tracks import listening_order
 from asr_core.audio.wav import SAMPLE_BYTES, WavSource, plain_samples
 from asr_core.errors import AudioTooLong, BadAudio
-from asr_core.types import SAMPLE_RATE, Pcm
+from asr_core.types import SAMPLE_RATE, ChannelMode, Pcm
 
 log = logging.getLogger(__name__)
 
 COUNTED_AFTER = 600 * SAMPLE_RATE
 """Samples after which a recording whose header tells no length is counted: it may have hours in kilobytes."""
+
+
+MAX_CHANNELS = 8
+"""More of them are mixed, whatever was asked for."""
+
+MOST_CHANNELS = 64
+"""As many as ffmpeg has places for; a header may say more."""
 
 
 class Source(Protocol):
@@ -38,7 +51,7 @@ class Source(Protocol):
 
 
 class Recording(AsyncIterator[Pcm]):
-    """A recording's sound, in blocks."""
+    """A recording's sound, in blocks: [S], or [C, S] where each channel is heard by itself."""
 
     def __init__(
         self,
@@ -46,13 +59,16 @@ class Recording(AsyncIterator[Pcm]):
         max_seconds: float,
         audio_track: int | None = None,
         is_too_long: Callable[[], Awaitable[bool]] | None = None,
+        n_apart: int = 0,
     ) -> None:
+        """`n_apart` channels are heard by themselves; 0: they are mixed."""
         self.audio_track = audio_track
         """Which of several sound tracks it is, counted from 0; None if there is only this one."""
         self._source = source
         self._max_seconds = max_seconds
         self._is_too_long = is_too_long
-        self._leveller = Downmixer()
+        self._levellers = [Downmixer() for _ in range(n_apart or 1)]
+        self._crosstalk = Crosstalk() if n_apart else None
         self._n_samples = 0
         self._ended = False
 
@@ -71,7 +87,10 @@ class Recording(AsyncIterator[Pcm]):
         self._n_samples += len(sound)
         if self._n_samples > self._max_seconds * SAMPLE_RATE or await self._proves_too_long():
             raise too_long(self._max_seconds)
-        return self._leveller.push(sound)
+        if self._crosstalk is None:
+            return self._levellers[0].push(sound)
+        sound = self._crosstalk.push(sound)
+        return np.stack([leveller.push(sound[:, [n]]) for n, leveller in enumerate(self._levellers)])
 
     async def _proves_too_long(self) -> bool:
         if self._is_too_long is None or self._n_samples < COUNTED_AFTER:
@@ -96,18 +115,20 @@ async def probe(path: Path, ffmpeg: str = "") -> float | None:
 
 
 @asynccontextmanager
-async def decode(
+async def decode(  # noqa: PLR0913 - what a recording is decoded with
     path: Path,
     *,
     max_seconds: float,
     audio_track: int | None = None,
+    channels: ChannelMode = "mix",
     ffmpeg: str = "",
     patience_s: float = PATIENCE_S,
 ) -> AsyncIterator[Recording]:
     """Decode a recording within a scope: `async with decode(...) as blocks: async for block in blocks: ...`.
 
     Blocks are int16 arrays of `levels.WINDOW` samples, the last one shorter but never empty. `audio_track`, from 0, is
-    the sound track to hear; None leaves the choice. `ffmpeg` is as in `find_ffmpeg`, and may take `patience_s` for
+    the sound track to hear; None leaves the choice. Of a recording of several `channels` that are not to be mixed,
+    blocks are [C, S]. `ffmpeg` is as in `find_ffmpeg`, and may take `patience_s` for
     each piece of its output. It decodes no further ahead than pipes and buffers hold, and is killed and reaped when
     the scope is left, however it is left; the task that holds the scope is the one to iterate. What is damaged or
     broken off gives the sound that it still has, and a warning.
@@ -128,7 +149,8 @@ async def decode(
                 raise too_long(max_seconds)
             yield Recording(WavSource(scope.enter_context(path.open("rb")), samples), max_seconds)
         else:
-            decoder = _Decoder(path, find_ffmpeg(ffmpeg), max_seconds, patience_s)
+            path = await asyncio.to_thread(scope.enter_context, heard_whole(path))
+            decoder = _Decoder(path, find_ffmpeg(ffmpeg), max_seconds, patience_s, channels)
             yield await decoder.open(scope, audio_track)
 
 
@@ -140,11 +162,12 @@ class _Decoder:
     program: str
     max_seconds: float
     patience_s: float
+    channels: ChannelMode
 
     async def open(self, scope: AsyncExitStack, wanted: int | None) -> Recording:
         """Start ffmpeg, in the hope that the recording has one track of one channel; again if it has not."""
         guess = wanted or 0
-        tool = await scope.enter_async_context(self._started(guess, mono=True))
+        tool = await scope.enter_async_context(self._started(guess, ONE))
         header = await tool.header()
         if not header.tracks:
             raise await _no_recording(tool, self.path)
@@ -158,12 +181,28 @@ class _Decoder:
         if claimed and claimed > self.max_seconds and await is_too_long():
             raise too_long(self.max_seconds)
         if order == [guess] and header.tracks[guess].mono:
-            source, track = FfmpegSource(tool, self.path, mono=True, max_seconds=self.max_seconds), guess
+            source, track, n_apart = FfmpegSource(tool, self.path, ONE, max_seconds=self.max_seconds), guess, 0
         else:
             await tool.stop()
             source, track = await self._first_audible(scope, header.tracks, order)
+            if n_apart := await self._channels_apart(track, header.tracks[track].channels):
+                await source.close()
+                source = await self._source(scope, track, apart(n_apart))
         several = len(header.tracks) > 1
-        return Recording(source, self.max_seconds, track if several else None, None if claimed else is_too_long)
+        counted = None if claimed else is_too_long
+        return Recording(source, self.max_seconds, track if several else None, counted, n_apart)
+
+    async def _channels_apart(self, track: int, n_channels: int) -> int:
+        """How many channels are to be heard by themselves; 0 where they are to be mixed."""
+        if self.channels == "split":
+            return n_channels if 1 < n_channels <= MAX_CHANNELS else 0
+        if self.channels == "mix" or n_channels != 2:
+            return 0
+        async with AsyncExitStack() as attempt:
+            source, sides = await self._source(attempt, track, apart(2)), Sides()
+            while not sides.heard_enough and len(window := await source.read()):
+                sides.push(window)
+            return 2 if sides.are_two else 0
 
     async def _first_audible(
         self, scope: AsyncExitStack, tracks: Sequence[Track], order: Sequence[int]
@@ -172,7 +211,7 @@ class _Decoder:
         silent: list[int] = []
         for track in order if len(order) > 1 else ():
             async with AsyncExitStack() as attempt:
-                source = await self._source(attempt, track, tracks[track])
+                source = await self._source(attempt, track, _mixed(tracks[track]))
                 try:
                     if await source.find_sound():
                         scope.push_async_callback(attempt.pop_all().aclose)
@@ -181,15 +220,21 @@ class _Decoder:
                 except BadAudio as error:
                     log.info("sound track %d is passed over: %s", track, error)
         track = (silent or order)[0]
-        return await self._source(scope, track, tracks[track]), track
+        return await self._source(scope, track, _mixed(tracks[track])), track
 
-    async def _source(self, scope: AsyncExitStack, track: int, described: Track) -> FfmpegSource:
-        tool = await scope.enter_async_context(self._started(track, mono=described.mono))
+    async def _source(self, scope: AsyncExitStack, track: int, handover: Handover) -> FfmpegSource:
+        tool = await scope.enter_async_context(self._started(track, handover))
         await tool.header()
-        return FfmpegSource(tool, self.path, mono=described.mono, max_seconds=self.max_seconds)
+        return FfmpegSource(tool, self.path, handover, max_seconds=self.max_seconds)
 
-    def _started(self, track: int, *, mono: bool) -> AbstractAsyncContextManager[Tool]:
-        return started(self.program, *decoding(self.path, track, mono=mono), patience_s=self.patience_s)
+    def _started(self, track: int, handover: Handover) -> AbstractAsyncContextManager[Tool]:
+        return started(self.program, *decoding(self.path, track, handover), patience_s=self.patience_s)
+
+
+def _mixed(track: Track) -> Handover:
+    if MAX_CHANNELS < track.channels <= MOST_CHANNELS:
+        return all_mixed(track.channels)
+    return ONE if track.mono else MIXED
 
 
 async def _no_recording(tool: Tool, path: Path) -> BadAudio:

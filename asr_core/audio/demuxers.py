@@ -17,15 +17,16 @@ SOUND = """
 
 PICTURE = """
     asf asf_o avi dhav dv flv gxf hxvs ifv ivr kux lmlm4 live_flv luodat lvf lxf matroska mov mpeg mpegts mtv mxf mxg
-    nsv nut nuv ogg pmp pva rm smjpeg swf ty vividas vivo wtv
+    nsv nut nuv ogg pmp pva r3d rm smjpeg swf ty vividas vivo wtv
 """
 """Video with sound, from cameras, broadcasts and the web."""
 
 GAMES = """
     3dostr 4xm aax ace acm adp ads adx afc aix alp apc apm argo_asf argo_brp argo_cvg avs bethsoftvid bfi bfstm bink
     binka bmv boa brstm c93 cdxl dcstr dsicin dxa ea ea_cdata film_cpk fsb fwse gdv genh hca hnm idcin ipmovie iss jv
-    kvag mca mgsts mm mods moflex msf mtaf musx mv mvi pp_bnk psxstr redspark rl2 roq rpl rsd scd sdns sga siff smk
-    smush sol svag svs thp tiertexseq tmv usm vag vmd vpk wady wc3movie wsaud wsvqa xa xmd xmv xvag yop
+    kvag mca mgsts mm mods moflex msf mtaf musx mv mvi pp_bnk psxstr redspark rl2 roq rpl rsd scd sdns sga siff
+    simbiosis_imx smk smush sol svag svs thp tiertexseq tmv usm vag vmd vpk wady wc3movie wsaud wsvqa xa xmd xmv xvag
+    yop
 """
 """What games speak in."""
 

@@ -21,10 +21,14 @@ _DURATION = re.compile(
 _STREAM = re.compile(
     r"  Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^()]*)\))?: (?P<kind>\w+): (?P<about>.*)"
 )
-_MONO = re.compile(r" Hz, (?:mono|1 channels)\b")
+_LAYOUT = re.compile(r" Hz, (?:(?P<count>\d+) channels|(?P<name>[a-z]+)|(?P<points>\d+(?:\.\d+)+))")
+_NAMED = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
 _ERRORS = frozenset({"error", "fatal", "panic"})
 _NO_RESOURCES = tuple(os.strerror(number) for number in (errno.ENOMEM, errno.EAGAIN))
 """How the C library calls it when a process may not have more memory, or threads."""
+
+HARMLESS = "Found unknown-length element with ID 0x18538067"
+"""Said of a WebM file that follows another in one file, and is read on with."""
 
 GUESSED = "Estimating duration from bitrate"
 """A warning: a header does not tell the length. The first frames may be silence, and the guess absurd."""
@@ -42,7 +46,12 @@ class Track:
     """Among the file's streams of all kinds."""
     language: str
     default: bool
-    mono: bool
+    channels: int
+    """0 where that is not understood."""
+
+    @property
+    def mono(self) -> bool:
+        return self.channels == 1
 
     @property
     def russian(self) -> bool:
@@ -66,6 +75,8 @@ class Header:
         self._duration_s = 0.0
         self._guessed = False
         self._complaint = ""
+        self.n_errors = 0
+        """Messages about what could not be decoded."""
 
     @property
     def spliced(self) -> bool:
@@ -101,14 +112,15 @@ class Header:
         return "".join(filter(str.isprintable, text))[:200]
 
     def _complain(self, text: str) -> None:
-        if text.strip():
+        if text.strip() and HARMLESS not in text:
             self._complaint = text
+            self.n_errors += 1
         self.no_resources |= text.endswith(_NO_RESOURCES)
 
     def _describe(self, text: str) -> None:
         if text.startswith(("Stream mapping:", "Output #0")):
             self.complete = True
-            self._complaint = ""  # what was odd in pictures or tags does not matter to the sound
+            self._complaint, self.n_errors = "", 0  # what was odd in pictures or tags does not matter to the sound
         elif match := _INPUT.match(text):
             self.format_name = match["name"]
         elif match := _DURATION.match(text):
@@ -121,8 +133,18 @@ class Header:
     def _take_stream(self, match: re.Match[str]) -> None:
         about = match["about"]
         if match["kind"] == "Audio":
-            language, default, mono = match["language"] or "", "(default)" in about, bool(_MONO.search(about))
-            self.tracks.append(Track(int(match["index"]), language, default, mono))
+            language, default = match["language"] or "", "(default)" in about
+            self.tracks.append(Track(int(match["index"]), language, default, _channels(about)))
             self.tracks.sort(key=lambda track: track.index)  # said program by program where there are programs
         elif match["kind"] == "Video" and "(attached pic)" not in about:
             self.only_sound = False
+
+
+def _channels(about: str) -> int:
+    """`44100 Hz, 5.1(side), fltp` → 6; 0 for a layout with a name that is not known."""
+    layout = _LAYOUT.search(about)
+    if layout is None:
+        return 0
+    if layout["points"]:
+        return sum(map(int, layout["points"].split(".")))
+    return int(layout["count"]) if layout["count"] else _NAMED.get(layout["name"], 0)

@@ -36,7 +36,7 @@ class MatroskaReader:
         self._unread += piece
         blocks: list[Block] = []
         at = self._skip(0)
-        while header := _element(self._unread, at):
+        while header := element(self._unread, at):
             name, size, begin = header
             if name in OPENED:
                 at = begin
@@ -66,7 +66,7 @@ class MatroskaReader:
         return Block(self._cluster_ms + offset, bytes(memoryview(self._unread)[begin + BLOCK_HEADER : end]))
 
 
-def _element(data: bytearray, at: int) -> tuple[int, int, int] | None:
+def element(data: bytearray, at: int) -> tuple[int, int, int] | None:
     """Name, size and beginning of the content of the element at `at`; None if its header is not all there.
 
     Name and size are numbers whose first byte tells, by its leading zeros, how many bytes more they have.

@@ -42,6 +42,15 @@ class Segmenter:
         self._chunk_end: int | None = None  # of the last one that came out
         self._n_chunks = 0
 
+    @property
+    def earliest(self) -> int:
+        """No chunk still to come is heard from before this."""
+        if self._listener.pcm.end <= self._whole_limit:
+            return 0
+        needed = self._merger.needed_from(self._listener.earliest)
+        needed = min([needed, *(span.start for span in self._waiting)]) - max(MARGIN, self._policy.overlap)
+        return max(needed, 0)
+
     def push(self, block: Pcm) -> list[Chunk]:
         """Take the next samples, [S]; give the chunks that are now certain."""
         self._unmerged += self._listener.push(block)
@@ -113,9 +122,8 @@ class Segmenter:
         return (last - 1 - int(probabilities[::-1].argmin())) * VAD_WINDOW + VAD_WINDOW // 2
 
     def _forget(self) -> None:
-        needed = self._merger.needed_from(self._listener.earliest)
-        needed = min([needed, *(span.start for span in self._waiting)]) - max(MARGIN, self._policy.overlap)
-        self._listener.forget(max(needed, 0))
+        needed = self.earliest
+        self._listener.forget(needed)
         while self._voices and self._voices[0].span.end <= needed - MARGIN:
             self._voices.popleft()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from asr_core.audio.downmix import WINDOW, Sound
 from asr_core.audio.ffmpeg import Tool, input_options
 from asr_core.audio.matroska import MatroskaReader
+from asr_core.audio.tags import errors_of_tags
 from asr_core.audio.timeline import Timeline
 from asr_core.audio.wav import announced_seconds
 from asr_core.errors import BadAudio
@@ -30,6 +33,9 @@ AUDIBLE = 1e-4
 SHORT_S, SHORT_SHARE = 1.0, 0.05
 """A recording ends early if it lacks more than so many seconds, and this share, of what its header tells."""
 
+TAGGED = frozenset({"aac", "mp3"})
+"""Formats of bare frames, in which tags may lie anywhere."""
+
 _MIXED = "rematrix_maxval=1"  # as int16 always is; floats would not stay below full scale
 MONO = f"aresample={SAMPLE_RATE}:ochl=mono:{_MIXED},aformat=s16p|fltp,aformat=flt"
 """One channel. What is int16 at 16 kHz is mixed as that, as ffmpeg does by itself."""
@@ -38,24 +44,50 @@ STEREO = f"aresample=ochl=stereo:osf=fltp:{_MIXED},pan=stereo|c0=.5*c0+.5*c1|c1=
 """Of several channels the mixture and the difference, as `levels.Sound` has them."""
 
 
-def decoding(path: Path, track: int, *, mono: bool) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What ffmpeg is to hand over of a track: `filters` make `channels` of its channels."""
+
+    filters: str
+    channels: int
+
+
+ONE = Handover(MONO, 1)
+MIXED = Handover(STEREO, 2)
+
+
+def apart(channels: int) -> Handover:
+    """Each of so many channels by itself."""
+    if channels == 2:
+        return Handover(f"aresample={SAMPLE_RATE}:ochl=stereo:osf=flt,aformat=flt", channels)
+    same = "|".join(f"c{n}=c{n}" for n in range(channels))
+    return Handover(f"aresample={SAMPLE_RATE}:osf=flt,pan={channels}c|{same},aformat=flt", channels)
+
+
+def all_mixed(channels: int) -> Handover:
+    """The mean of so many channels, for which ffmpeg has no way to mix them."""
+    mean = "+".join(f"{1 / channels:.6f}*c{n}" for n in range(channels))
+    return Handover(f"aresample={SAMPLE_RATE}:osf=fltp,pan=mono|c0={mean},aformat=flt", 1)
+
+
+def decoding(path: Path, track: int, handover: Handover) -> tuple[str, ...]:
     """ffmpeg's arguments to decode one track into a pipe, with the times that the container gives its frames."""
     return (
         *("-copyts", "-itsoffset", str(CLOCK_OFFSET_S), *input_options(path), "-filter_threads", "1"),
-        *("-map", f"0:a:{track}", "-af", MONO if mono else STEREO, "-c:a", "pcm_f32le", "-f", "matroska", "pipe:1"),
+        *("-map", f"0:a:{track}", "-af", handover.filters, "-c:a", "pcm_f32le", "-f", "matroska", "pipe:1"),
     )
 
 
 class FfmpegSource:
     """The sound that `tool`, started with `decoding`, hands over; its header has been read."""
 
-    def __init__(self, tool: Tool, path: Path, *, mono: bool, max_seconds: float) -> None:
+    def __init__(self, tool: Tool, path: Path, handover: Handover, *, max_seconds: float) -> None:
         header = tool.said
         self.warnings: list[str] = []
         """What the recording lacks, in sentences; complete once it has been read to its end."""
         self._tool = tool
         self._path = path
-        self._channels = 1 if mono else 2
+        self._channels = handover.channels
         self._max_samples = round(max_seconds * SAMPLE_RATE)
         self._origin_ms = round(1000 * (CLOCK_OFFSET_S + max(header.start_s, 0.0)))
         longest_hole = LONGEST_JUMP_S if header.spliced else max_seconds if header.has_clock else 0.0
@@ -77,6 +109,10 @@ class FfmpegSource:
                 self._ended = True
                 await self._judge_end()
         return self._hand_out(min(self._ready, WINDOW))
+
+    async def close(self) -> None:
+        """What has not been read is not wanted any more."""
+        await self._tool.stop()
 
     async def find_sound(self) -> bool:
         """Whether anything can be heard; what was read to find out is still to be read, unless nothing can."""
@@ -117,7 +153,7 @@ class FfmpegSource:
 
     async def _judge_end(self) -> None:
         status = await self._tool.wait()
-        complaint = self._tool.said.complaint(self._path)
+        complaint = "" if await self._complains_of_tags() else self._tool.said.complaint(self._path)
         seconds = self._timeline.position / SAMPLE_RATE
         if not seconds:
             raise BadAudio(f"The recording cannot be decoded: {complaint or 'there is no sound in it'}")
@@ -129,6 +165,13 @@ class FfmpegSource:
         for warning in self.warnings:
             log.warning("%s", warning)
         self._log_clock()
+
+    async def _complains_of_tags(self) -> bool:
+        """Whether all that could not be decoded may be tags between pieces that were joined."""
+        said = self._tool.said
+        if not said.n_errors or said.format_name not in TAGGED:
+            return False
+        return said.n_errors <= await asyncio.to_thread(errors_of_tags, self._path)
 
     def _believable_claim(self) -> float | None:
         """The length by the header, if that is the sound's and could be true."""

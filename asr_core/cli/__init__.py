@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from asr_core.cli import bench, doctor, serve, transcribe, weights
+from asr_core.cli import bench, doctor, live, serve, transcribe, weights
 from asr_core.runtime import prepare
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(transcribe.transcribe)
+app.command()(live.live)
 app.command()(serve.serve)
 app.add_typer(weights.app, name="weights")
 app.command()(bench.bench)

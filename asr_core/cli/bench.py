@@ -36,7 +36,7 @@ def bench(
     from asr_core.cli.speed import PRECISIONS, neighbours, real_time_factor  # noqa: PLC0415 - torch takes seconds
     from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
 
-    settings = configured(model=model)
+    settings = configured(model=model).alone
     require_checkpoint(settings)
     table = Table("Precision", *(name for name, *_ in CASES), box=None)
     try:
@@ -48,6 +48,7 @@ def bench(
                     device=settings.device,
                     threads=settings.num_threads or None,
                     models_dir=settings.models_dir,
+                    models_url=settings.models_url,
                 )
             except PrecisionUnsupported as error:
                 table.add_row(precision, str(error))

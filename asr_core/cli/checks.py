@@ -26,13 +26,11 @@ from asr_core.model import kernels
 from asr_core.model.cpu import available_cores
 from asr_core.model.kernels.compiled import SWITCH
 from asr_core.model.linear import has_onednn
-from asr_core.model.weights import DEMO, MD5, WeightsStore
+from asr_core.model.weights import DEMO, MD5, WeightsStore, room_for
 from asr_core.settings import Settings
-from asr_core.types import Transcript
+from asr_core.types import JobOptions, Transcript
 
 GIB = 1 << 30
-LARGEST_MODEL = GIB
-"""Bytes that an official model takes on the disk, rounded up."""
 
 INSTALL_FFMPEG = "Install the package imageio-ffmpeg, as `make install` does, or set FFMPEG to the path of an ffmpeg."
 
@@ -106,15 +104,15 @@ def precisions(settings: Settings) -> Iterator[Finding]:
 
 
 def weights(settings: Settings) -> Iterator[Finding]:
-    name = settings.model
-    if name == "demo":
-        yield _demo_model()
-    elif name in MD5:
-        yield _official_model(name, WeightsStore(settings.models_dir))
-    else:
-        present = Path(name).is_file()
-        advice = "" if present else "Put it there, or set MODEL to another."
-        yield Finding("good" if present else "problem", "model", f"{name}{'' if present else ' is not there'}", advice)
+    for name in settings.models:
+        if name == "demo":
+            yield _demo_model()
+        elif name in MD5:
+            yield _official_model(name, WeightsStore(settings.models_dir))
+        elif Path(name).exists():
+            yield Finding("good", "model", name)
+        else:
+            yield Finding("problem", "model", f"{name} is not there", "Put it there, or set MODEL to another.")
 
 
 def _demo_model() -> Finding:
@@ -137,9 +135,9 @@ def _official_model(name: str, store: WeightsStore) -> Finding:
 
 def disk(settings: Settings) -> Iterator[Finding]:
     """Room for the model that is still to be downloaded, and for as many of the largest uploads as are admitted."""
-    name = settings.model
-    if name in MD5 and not WeightsStore(settings.models_dir).present()[name]:
-        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=LARGEST_MODEL, wanted=LARGEST_MODEL)
+    present = WeightsStore(settings.models_dir).present()
+    if needed := sum(room_for(name) for name in settings.models if not present.get(name, True)):
+        yield _room("MODELS_DIR", settings.models_dir.absolute(), needed=needed, wanted=needed)
     upload = settings.max_upload_mb << 20
     scratch = settings.tmpdir or Path(tempfile.gettempdir())
     yield _room("uploads (TMPDIR)", scratch, needed=upload, wanted=settings.max_queue * upload)
@@ -190,6 +188,7 @@ def _server_of_ours(settings: Settings) -> str:
 
 def recognition(settings: Settings) -> Iterator[Finding]:
     """The bundled recording, all the way: through ffmpeg, speech detection and the model, if that is here."""
+    settings = settings.alone
     name = settings.model
     here = name not in MD5 or WeightsStore(settings.models_dir).present()[name]
     tried = settings if here else settings.model_copy(update={"model": "demo"})
@@ -208,7 +207,7 @@ def recognition(settings: Settings) -> Iterator[Finding]:
 
 
 async def _recognize(settings: Settings) -> Transcript:
-    async with local_transcriber(settings, None, say=lambda _: None) as transcriber:
+    async with local_transcriber(settings, JobOptions(settings.vad), say=lambda _: None) as transcriber:
         return await transcriber.transcribe(sample.RECORDING, heard=lambda _: None)
 
 

@@ -24,7 +24,7 @@ from asr_core.cli.batch import Heard
 from asr_core.errors import AsrError
 from asr_core.runtime import prepare
 from asr_core.settings import Settings
-from asr_core.types import Transcript
+from asr_core.types import JobOptions, Transcript
 
 if TYPE_CHECKING:
     from asr_core.cli.local import LocalTranscriber
@@ -39,9 +39,9 @@ CONNECT_S = 10.0
 class Worker:
     """A Ray actor: one recogniser. Ray starts it again when its process or its machine dies, without the model."""
 
-    def __init__(self, settings: Settings, audio_track: int | None) -> None:
+    def __init__(self, settings: Settings, options: JobOptions) -> None:
         self._settings = settings
-        self._audio_track = audio_track
+        self._options = options
         self._loading = asyncio.Lock()
         self._scope: AbstractAsyncContextManager[LocalTranscriber] | None = None
         self._transcriber: LocalTranscriber | None = None
@@ -54,7 +54,7 @@ class Worker:
                 from asr_core.cli.local import local_transcriber  # noqa: PLC0415 - torch, which reads the environment
 
                 # Never left: the actor ends by being killed.
-                self._scope = local_transcriber(self._settings, self._audio_track, say=lambda _: None)
+                self._scope = local_transcriber(self._settings, self._options, say=lambda _: None)
                 self._transcriber = await self._scope.__aenter__()
             return self._transcriber
 
@@ -88,7 +88,7 @@ class ClusterTranscriber:
 
 @asynccontextmanager
 async def cluster_transcriber(
-    address: str, settings: Settings, audio_track: int | None, say: Callable[[str], None]
+    address: str, settings: Settings, options: JobOptions, say: Callable[[str], None]
 ) -> AsyncIterator[ClusterTranscriber]:
     """A worker on every machine of the cluster at `address` that has cores to offer.
 
@@ -99,7 +99,7 @@ async def cluster_transcriber(
     try:
         machines = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         everywhere = settings.model_copy(update={"models_dir": settings.models_dir.absolute()})
-        workers = [_worker_on(machine, everywhere, audio_track) for machine in machines]
+        workers = [_worker_on(machine, everywhere, options) for machine in machines]
         await asyncio.gather(*(_result(worker.check.remote()) for worker in workers))
         say(f"{settings.model_name} on {len(workers)} machines")
         yield ClusterTranscriber(workers, settings.max_queue)
@@ -141,7 +141,7 @@ def _no_cluster(address: str, error: Exception) -> AsrError:
     return AsrError(f"There is no Ray cluster at {address}, which should be HOST:PORT: {reason}")
 
 
-def _worker_on(machine: str, settings: Settings, audio_track: int | None) -> Any:
+def _worker_on(machine: str, settings: Settings, options: JobOptions) -> Any:
     """A worker on `machine`, or on another once that is gone; it asks for no cores, so there is always room for it."""
     actor = ray.remote(
         num_cpus=0,
@@ -150,7 +150,7 @@ def _worker_on(machine: str, settings: Settings, audio_track: int | None) -> Any
         max_concurrency=settings.max_queue,
         scheduling_strategy=NodeAffinitySchedulingStrategy(machine, soft=True),
     )(Worker)
-    return actor.remote(settings, audio_track)
+    return actor.remote(settings, options)
 
 
 async def _result(reference: Any) -> Any:

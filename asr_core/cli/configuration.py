@@ -10,6 +10,7 @@ import typer
 from asr_core.configuration import misspelt_names, read_settings
 from asr_core.errors import ConfigurationError
 from asr_core.settings import Settings
+from asr_core.types import is_path
 
 WRONG_USAGE = 2
 
@@ -31,8 +32,8 @@ def configured(**options: Any) -> Settings:
 
 
 def require_checkpoint(settings: Settings) -> None:
-    """End the program if the model is a file that is not there: loading it would not say which folder was meant."""
-    path = Path(settings.model)
-    if path.suffix == ".ckpt" and not path.is_file():
-        typer.echo(f"error: There is no weights file {path.absolute()}.", err=True)
-        raise typer.Exit(1)
+    """End the program if a model's path leads nowhere: loading it would not say which folder was meant."""
+    for path in map(Path, filter(is_path, settings.models)):
+        if not path.exists():
+            typer.echo(f"error: There is no weights file {path.absolute()}.", err=True)
+            raise typer.Exit(1)

@@ -16,10 +16,10 @@ from asr_core.types import JobOptions, Transcript
 class LocalTranscriber:
     """An engine of our own, kept busy."""
 
-    def __init__(self, engine: Engine, settings: Settings, audio_track: int | None) -> None:
+    def __init__(self, engine: Engine, settings: Settings, options: JobOptions) -> None:
         self.parallel = settings.max_queue
         self._engine = engine
-        self._options = JobOptions(settings.vad, audio_track=audio_track)
+        self._options = options
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
         segments = []
@@ -27,27 +27,27 @@ class LocalTranscriber:
             async for segment in job:
                 segments.append(segment)
                 heard(segment.end_s)
-        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track)
+        return Transcript(tuple(segments), job.duration_s, tuple(job.warnings), job.audio_track, job.known_languages)
 
 
 @asynccontextmanager
 async def local_transcriber(
-    settings: Settings, audio_track: int | None, say: Callable[[str], None]
+    settings: Settings, options: JobOptions, say: Callable[[str], None]
 ) -> AsyncIterator[LocalTranscriber]:
     """An engine, once its model is loaded; `say` is told which that is. Raises ModelError if it cannot be.
 
-    `audio_track` is the sound track to hear of each recording; None leaves the choice.
+    `options` are those of every recording.
 
     When the task is cancelled, the engine is left as it is: it may be minutes before the workers listen, and
     whoever interrupts a program does not want to wait for that.
     """
-    engine = Engine(settings)
+    engine = Engine(settings.alone)
     await engine.start()
     try:
         await engine.ready()
         status = engine.status
         say(f"{status.model} on {status.device} in {status.precision}")
-        yield LocalTranscriber(engine, settings, audio_track)
+        yield LocalTranscriber(engine, settings, options)
     finally:
         task = asyncio.current_task()
         if not (task and task.cancelling()):

@@ -15,6 +15,7 @@ SUFFIXES = {
     "verbose_json": ".verbose.json",
     "vtt": ".vtt",
     "tsv": ".tsv",
+    "diarized_json": ".diarized.json",
 }
 """What each format's file ends in."""
 

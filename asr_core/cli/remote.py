@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from math import exp
 from pathlib import Path
@@ -14,10 +14,13 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from asr_core.answers import JsonLines, Unreachable, refusal, told
 from asr_core.cli.batch import Heard, NoServer
 from asr_core.errors import Busy, Unauthorized
-from asr_core.types import Segment, Transcript, Word
+from asr_core.types import RUSSIAN, Segment, Transcript, Word
 
-PARALLEL = 4
-"""Recordings sent at once: the server computes chunks of several together, and others want to be served too."""
+SHARE = 2
+"""Recordings sent at once are the server's queue by this: it is never idle, and others want to be served too."""
+
+USUAL_QUEUE = 8
+"""Of a server that does not say how long its queue is."""
 
 PATIENCE_S = 600.0
 """How long a recording waits for a server that is busy, restarting or unreachable."""
@@ -29,10 +32,10 @@ TIMEOUT = httpx.Timeout(86_400.0, connect=10.0)
 class RemoteTranscriber:
     """The server that `client` is for."""
 
-    parallel = PARALLEL
-
-    def __init__(self, client: httpx.AsyncClient, patience_s: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, fields: Mapping[str, str], max_queue: int, patience_s: float) -> None:
+        self.parallel = max(1, max_queue // SHARE)
         self._client = client
+        self._fields = fields
         self._patience_s = patience_s
 
     async def transcribe(self, path: Path, heard: Heard) -> Transcript:
@@ -46,7 +49,7 @@ class RemoteTranscriber:
         try:
             return await attempts(self._transcribe, path, heard)
         except Unreachable:
-            await _model(self._client)
+            await _health(self._client)
             raise
 
     async def _transcribe(self, path: Path, heard: Heard) -> Transcript:
@@ -58,7 +61,7 @@ class RemoteTranscriber:
                     segments.append(_segment(event))
                     heard(event["end"])
                 elif event["type"] == "done":
-                    transcript = Transcript(tuple(segments), event["duration"], tuple(event.get("warnings", ())))
+                    transcript = _transcript(segments, event)
                 elif event["type"] == "error":
                     raise told(event["error"])
         if transcript is None:
@@ -69,8 +72,8 @@ class RemoteTranscriber:
         lines = JsonLines()
         try:
             with path.open("rb") as file:
-                # A name of ours: not every name that a file can have can be sent.
-                request = self._client.stream("POST", "/transcribe_stream", files={"file": ("recording", file)})
+                files = {"file": (_sendable_name(path), file)}
+                request = self._client.stream("POST", "/transcribe_stream", data=self._fields, files=files)
                 async with request as response:
                     if not response.is_success:
                         raise refusal(response.status_code, (await response.aread()).decode(errors="replace"))
@@ -83,9 +86,10 @@ class RemoteTranscriber:
 
 @asynccontextmanager
 async def remote_transcriber(
-    url: str, api_key: str, say: Callable[[str], None], patience_s: float = PATIENCE_S
+    url: str, api_key: str, fields: Mapping[str, str], say: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> AsyncIterator[RemoteTranscriber]:
-    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it.
+    """The server at `url`: with or without a scheme, and with /v1 if it is given as the OpenAI client wants it;
+    `fields` go with every recording.
 
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
@@ -96,8 +100,15 @@ async def remote_transcriber(
     except (httpx.InvalidURL, ValueError) as error:
         raise NoServer(f"{url} is no address of a server: {error}.") from error
     async with client:
-        say(f"{await _model(client)} at {address}")
-        yield RemoteTranscriber(client, patience_s)
+        health = await _health(client)
+        say(f"{health['model']} at {address}")
+        yield RemoteTranscriber(client, fields, health.get("max_queue", USUAL_QUEUE), patience_s)
+
+
+def _sendable_name(path: Path) -> str:
+    """Not every name can be sent; but some formats are known by nothing else than what it ends in."""
+    suffix = path.suffix
+    return "recording" + (suffix if suffix[1:].isascii() and suffix[1:].isalnum() else "")
 
 
 def _address(url: str) -> str:
@@ -105,20 +116,33 @@ def _address(url: str) -> str:
     return (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v1")
 
 
-async def _model(client: httpx.AsyncClient) -> str:
-    """Ask the server for its model, which shows whether it is there and lets us in. Raises NoServer or Unauthorized."""
+async def _health(client: httpx.AsyncClient) -> dict[str, Any]:
+    """What the server says of itself, its model at least, which shows whether it is there and lets us in.
+
+    Raises NoServer or Unauthorized.
+    """
     url = str(client.base_url).rstrip("/")
     try:
         if (await client.get("/v1/models", timeout=10.0)).status_code == httpx.codes.UNAUTHORIZED:
             raise Unauthorized(f"{url} wants an API key: give the right one with --api-key or in API_KEY.")
-        answer = await client.get("/health", timeout=10.0)
-        return str(answer.raise_for_status().json()["model"])
+        answer = (await client.get("/health", timeout=10.0)).raise_for_status().json()
+        return {"model": answer["model"], **answer}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise NoServer(f"There is no gigaam-asr server at {url}: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _transcript(segments: list[Segment], done: dict[str, Any]) -> Transcript:
+    return Transcript(
+        tuple(segments),
+        done["duration"],
+        tuple(done.get("warnings", ())),
+        done.get("audio_track"),
+        known_languages=tuple(language["code"] for language in done.get("languages", ())) or RUSSIAN,
+    )
 
 
 def _segment(event: dict[str, Any]) -> Segment:
@@ -133,4 +157,5 @@ def _segment(event: dict[str, Any]) -> Segment:
         tokens=(),
         avg_logprob=event["avg_logprob"],
         no_speech_prob=event["no_speech_prob"],
+        speaker=event.get("speaker"),
     )

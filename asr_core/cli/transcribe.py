@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,11 +10,11 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,9 +24,19 @@ from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
 from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
+from asr_core.speakers.count import speaker_count
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
 from asr_core.text.formats import FORMATS, RenderOptions
-from asr_core.types import PrecisionSetting
+from asr_core.types import (
+    ChannelMode,
+    Hints,
+    JobOptions,
+    Keyword,
+    KeywordsSpelling,
+    PrecisionSetting,
+    SpeakerCount,
+)
+from asr_core.wordlist import checked, read_wordlist
 
 STREAM = Path("-")
 RESULT, WHERE = "Result", "Where it is computed"
@@ -49,6 +60,13 @@ def _known_format(name: str) -> str:
     return name
 
 
+def _speaker_count(text: str) -> SpeakerCount:
+    try:
+        return speaker_count(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text}: {error}.") from error
+
+
 def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
     inputs: Annotated[
         list[Path], typer.Argument(metavar="FILES_OR_FOLDERS", help="Sound or video; - is standard input.")
@@ -61,7 +79,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
             "-f",
             metavar="FORMAT",
             parser=_known_format,
-            help="text, srt, vtt, tsv, json or verbose_json; several times for several.",
+            help="text, srt, vtt, tsv, json, verbose_json or diarized_json; several times for several.",
             rich_help_panel=RESULT,
         ),
     ] = ["text"],  # noqa: B006 - typer reads it, nobody changes it
@@ -100,6 +118,39 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
             rich_help_panel=RESULT,
         ),
     ] = None,
+    keywords: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Names and terms to listen for, comma-separated; several times for more.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    keywords_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The same from a file, one a line.", rich_help_panel=RESULT),
+    ] = None,
+    keywords_spelling: Annotated[
+        KeywordsSpelling,
+        typer.Option(help="How they are written: as given, or as the model writes words.", rich_help_panel=RESULT),
+    ] = "original",
+    channels: Annotated[
+        ChannelMode | None,
+        typer.Option(
+            help="mix them; split: hear each by itself, as a speaker; auto: split two that are two sides of a call. "
+            "auto with diarized_json, else mix.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    speakers: Annotated[
+        Any,
+        typer.Option(
+            metavar="auto|NUMBER",
+            parser=_speaker_count,
+            help="Tell voices apart: so many, or as many as there seem to be. auto with diarized_json.",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
@@ -128,9 +179,10 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
 ) -> None:
     """Transcribe recordings.
 
-    talk.mp3 becomes talk.txt beside it (.srt, .vtt, .tsv, .json, .verbose.json in the other formats); where there is a
-    talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the same command goes
-    on where an interrupted one stopped. Of a folder, files are taken that end like recordings do: .mp3, .mkv, …
+    talk.mp3 becomes talk.txt beside it (.srt, .vtt, .tsv, .json, .verbose.json, .diarized.json in the other formats);
+    where there is a talk.wav as well, talk.mp3.txt and talk.wav.txt. What is there already is not done again, so the
+    same command goes on where an interrupted one stopped. Of a folder, files are taken that end like recordings do:
+    .mp3, .mkv, …
 
     Standard input is answered on standard output. Progress and messages go to standard error.
 
@@ -155,16 +207,16 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("Standard output takes one --format.")
     if server is not None and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
-    if server and audio_track is not None:
-        raise typer.BadParameter("--server chooses the sound track itself: leave out --audio-track.")
     if api_key and not api_key.isprintable():
         raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
     if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
         raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
+    hints = _hints(keywords or [], keywords_file, keywords_spelling)
     settings = configured(model=model, precision=precision)
     options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
     output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
-    computing = _computing(settings, server, api_key, ray, audio_track)
+    job = _job_options(JobOptions(settings.vad, audio_track=audio_track, hints=hints), formats, channels, speakers)
+    computing = _computing(settings, server, api_key, ray, job)
     try:
         if STREAM in inputs:
             with _standard_input(settings.tmpdir) as item:
@@ -177,25 +229,60 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     raise typer.Exit(code)
 
 
+def _hints(keywords: Sequence[str], file: Path | None, spelling: KeywordsSpelling) -> Hints:
+    words = [word.strip() for listed in keywords for word in listed.split(",")]
+    try:
+        listed = read_wordlist(file) if file else ()
+        return Hints(checked([*(Keyword(word) for word in words if word), *listed]), spelling=spelling)
+    except ValueError as error:
+        raise typer.BadParameter(f"{f'--keywords-file {file}' if file else '--keywords'}: {error}.") from error
+
+
+def _job_options(
+    options: JobOptions, formats: Sequence[str], channels: ChannelMode | None, speakers: SpeakerCount | None
+) -> JobOptions:
+    """`options` with who spoke: what was asked for, or what belongs to the formats."""
+    diarized = "diarized_json" in formats
+    return replace(
+        options,
+        channels=channels or ("auto" if diarized else "mix"),
+        speakers=speakers or ("auto" if diarized else None),
+    )
+
+
+def _fields(options: JobOptions) -> dict[str, str]:
+    """What a server is told of them: nothing of those that leave all to the recording, which old servers take too."""
+    words = [keyword.text for keyword in options.hints.keywords]
+    told = {
+        "audio_track": "" if options.audio_track is None else str(options.audio_track),
+        "channels": "" if options.channels == "mix" else options.channels,
+        "speakers": "" if options.speakers is None else str(options.speakers),
+        "keywords": json.dumps(words, ensure_ascii=False) if words else "",
+        "keywords_spelling": options.hints.spelling if words else "",
+    }
+    return {name: value for name, value in told.items() if value}
+
+
 def _computing(
-    settings: Settings, server: str | None, api_key: str | None, ray: str | None, audio_track: int | None
+    settings: Settings, server: str | None, api_key: str | None, ray: str | None, options: JobOptions
 ) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds."""
     if server is not None:
         from asr_core.cli.remote import remote_transcriber  # noqa: PLC0415
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
-        return partial(remote_transcriber, server, configured_key if api_key is None else api_key)
+        key = configured_key if api_key is None else api_key
+        return partial(remote_transcriber, server, key, _fields(options))
     require_checkpoint(settings)
     if ray:
         if not find_spec("ray"):
             raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")
         from asr_core.cli.cluster import cluster_transcriber  # noqa: PLC0415
 
-        return partial(cluster_transcriber, ray, settings, audio_track)
+        return partial(cluster_transcriber, ray, settings, options)
     from asr_core.cli.local import local_transcriber  # noqa: PLC0415
 
-    return partial(local_transcriber, settings, audio_track)
+    return partial(local_transcriber, settings, options)
 
 
 def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:

@@ -53,14 +53,15 @@ def pull(
     models_dir: Folder = None,
 ) -> None:
     """Download models; one that is here already is left as it is. An interrupted download goes on where it stopped."""
-    from asr_core.model.weights import resolve  # noqa: PLC0415 - slow to import
+    from asr_core.model.weights import BASE_URL, WeightsStore, resolve  # noqa: PLC0415 - slow to import
 
     settings = configured(models_dir=models_dir)
+    store = WeightsStore(settings.models_dir, settings.models_url or BASE_URL)
     with _download_bars() as progress:
-        for name in models or [settings.model]:
+        for name in models or settings.models:
             require_checkpoint(settings.model_copy(update={"model": name}))
             with _failing():
-                path = resolve(name, settings.models_dir, progress)
+                path = resolve(name, store, progress)
             print(path)
 
 

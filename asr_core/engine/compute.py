@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from tenacity.wait import wait_base
 from asr_core.audio.vad import SileroNetwork
 from asr_core.errors import AsrError, ServerStopping
 from asr_core.model.download import Progress
+from asr_core.model.glossary import Glossary
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.model.threads import using_threads
 from asr_core.settings import Settings
@@ -35,6 +37,15 @@ class Load(Protocol):
     def __call__(self, progress: Progress) -> Recognizer: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a worker takes in hand: a chunk, the model that is to hear it, and what to listen for."""
+
+    model: str
+    chunk: Chunk
+    glossary: Glossary | None = None
+
+
 class Workers:
     """`n` threads that compute a piece each. All but `recognize` is called on the event loop.
 
@@ -42,9 +53,11 @@ class Workers:
     while pieces beside each other never wait for one another. Only a piece that is alone gets two.
     """
 
-    def __init__(self, load: Load, n: int, n_threads: int, retry: wait_base = RETRY_LOADING) -> None:
-        """`n_threads` are what all workers together may use inside torch."""
-        self._load = load
+    def __init__(self, loads: Mapping[str, Load], n: int, n_threads: int, retry: wait_base = RETRY_LOADING) -> None:
+        """`loads` has a model's name and what loads it; `n_threads` are what all workers may use inside torch."""
+        self._loads = loads
+        self.default_model = next(iter(loads), "")
+        """The name of the model that hears where nobody chose one."""
         self._retry = retry
         self._n_threads = n_threads
         self.n = n
@@ -54,7 +67,8 @@ class Workers:
         """How far loading the model is, or why it failed."""
         self.attempted: asyncio.Future[None]
         """Done when jobs are admitted, or what ended the first attempt to load the models."""
-        self.recognizer: Recognizer
+        self.recognizers: dict[str, Recognizer]
+        """The models, by their names."""
         self.vad: SileroNetwork
         self.threads_alone: int
         """Threads inside torch for a piece that no other worker computes beside."""
@@ -64,7 +78,7 @@ class Workers:
         self.detail = "loading the model"
         async for attempt in AsyncRetrying(wait=self._retry, before_sleep=self._explain):
             with attempt:
-                self.recognizer, self.vad, self.threads_alone = await self.run(self._load_models)
+                self.recognizers, self.vad, self.threads_alone = await self.run(self._load_models)
 
     async def run(self, work: Callable[[], Result], n_threads: int = 1) -> Result:
         """`work` on a worker, with so many threads inside torch. What it raises is raised here."""
@@ -75,9 +89,15 @@ class Workers:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, on_worker)
 
-    def recognize(self, chunks: Sequence[Chunk]) -> list[Hypothesis]:
-        """Called on a worker."""
-        return self.recognizer.recognize([torch.from_numpy(chunk.pcm) / INT16_SCALE for chunk in chunks])
+    def recognize(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        """What each piece's model hears in it; called on a worker."""
+        heard: dict[int, Hypothesis] = {}
+        for name in {piece.model for piece in pieces}:
+            mine = [index for index, piece in enumerate(pieces) if piece.model == name]
+            waveforms = [torch.from_numpy(pieces[index].chunk.pcm) / INT16_SCALE for index in mine]
+            glossaries = [pieces[index].glossary for index in mine]
+            heard |= zip(mine, self.recognizers[name].recognize(waveforms, glossaries), strict=True)
+        return [heard[index] for index in range(len(pieces))]
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not; a download ends at its next piece."""
@@ -85,12 +105,14 @@ class Workers:
         self._end_attempt(ServerStopping())
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
-    def _load_models(self) -> tuple[Recognizer, SileroNetwork, int]:
-        recognizer, vad = self._load(self._report), SileroNetwork.load()
+    def _load_models(self) -> tuple[dict[str, Recognizer], SileroNetwork, int]:
+        recognizers = {name: load(self._report) for name, load in self._loads.items()}
+        vad = SileroNetwork.load()
         if self.n == 1:
-            return recognizer, vad, self._n_threads
+            return recognizers, vad, self._n_threads
         # Where there are several workers, a result must not show that its piece was alone.
-        return recognizer, vad, 2 if recognizer.two_threads_are_exact() else 1
+        exact = all(recognizer.two_threads_are_exact() for recognizer in recognizers.values())
+        return recognizers, vad, 2 if exact else 1
 
     def _report(self, file: str, done: int, total: int | None) -> None:
         if self._stopping.is_set():
@@ -112,16 +134,17 @@ class Workers:
             self.attempted.exception()  # whether or not anybody waits for it
 
 
-def loader(settings: Settings) -> Load:
-    """What loads the model that `settings` ask for."""
+def loader(settings: Settings, model: str) -> Load:
+    """What loads `model` as `settings` have it."""
 
     def load(progress: Progress) -> Recognizer:
         return load_recognizer(
-            settings.model,
+            model,
             precision=settings.precision,
             device=settings.device,
             threads=settings.num_threads or None,
             models_dir=settings.models_dir,
+            models_url=settings.models_url,
             engine=settings.engine,
             progress=progress,
         )

@@ -1,4 +1,5 @@
-"""What each worker does next: speech detection that a job waits for, then the chunks that the scheduler picks.
+"""What each worker does next: speech detection that a job waits for, what live sessions want heard, then the chunks
+that the scheduler picks.
 
 All state belongs to the event loop, so there are no locks. Chunks of one job may be computed beside each other; its
 segments come out in order.
@@ -14,19 +15,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-from asr_core.audio.segmenter import Segmenter
-from asr_core.engine.compute import Workers
+import numpy as np
+
+from asr_core.engine.compute import Piece, Workers
 from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
-from asr_core.errors import RecognitionFailed
-from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm
+from asr_core.errors import RecognitionFailed, ServerStopping
+from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Span
 
 log = logging.getLogger(__name__)
 
 ALONE_FROM = SAMPLE_RATE
 """Samples from which a piece that is alone is computed by two threads; a shorter one gains nothing by it."""
+
+
+HEARINGS_IN_A_ROW = 4
+"""So many go before a file's chunk: however many sessions there are, files get on."""
 
 
 @dataclass(slots=True)
@@ -41,6 +48,16 @@ class Tally:
     """Seconds that chunks have waited for a worker, added up."""
     n_waited: int = 0
     """Chunks whose wait is over."""
+    live_compute_s: float = 0.0
+    """Seconds that workers took for live sessions, which are in none of the others."""
+
+
+class Cutter(Protocol):
+    """Cuts a recording's blocks into chunks."""
+
+    def push(self, block: Pcm) -> list[Chunk]: ...
+
+    def flush(self) -> list[Chunk]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +65,21 @@ class _Analysis:
     """Speech detection in a job's next block, and the number of chunks that it gave."""
 
     job: Job
-    segmenter: Segmenter
+    cutter: Cutter
     block: Pcm
     is_last: bool
     n_chunks: asyncio.Future[int]
 
     def run(self) -> list[Chunk]:
-        return self.segmenter.push(self.block) + (self.segmenter.flush() if self.is_last else [])
+        return self.cutter.push(self.block) + (self.cutter.flush() if self.is_last else [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """Sound of a live session, and what the model makes of it."""
+
+    chunk: Chunk
+    heard: asyncio.Future[Hypothesis]
 
 
 class Dispatcher:
@@ -67,6 +92,7 @@ class Dispatcher:
         self._workers = workers
         self._scheduler: Scheduler[Job] = Scheduler(batch_size)
         self._analyses: deque[_Analysis] = deque()
+        self._hearings: deque[_Hearing] = deque()
         self._work = asyncio.Event()
         self._n_computing = 0
 
@@ -90,16 +116,31 @@ class Dispatcher:
             self._scheduler.remove(job)
             self.jobs.discard(job)
 
-    def analyser(self, job: Job, segmenter: Segmenter) -> Analyse:
+    def analyser(self, job: Job, cutter: Cutter) -> Analyse:
         """What cuts the job's blocks into chunks, on whichever worker is free, and queues them."""
 
         async def analyse(block: Pcm, is_last: bool) -> int:
-            analysis = _Analysis(job, segmenter, block, is_last, asyncio.get_running_loop().create_future())
+            analysis = _Analysis(job, cutter, block, is_last, asyncio.get_running_loop().create_future())
             self._analyses.append(analysis)
             self._work.set()
             return await analysis.n_chunks
 
         return analyse
+
+    async def hear(self, pcm: Pcm) -> Hypothesis:
+        """What the model makes of `pcm`, ahead of files' chunks. Raises RecognitionFailed, or what ends the engine."""
+        chunk = Chunk(0, Span(0, len(pcm)), pcm, np.empty(0, np.float32))
+        hearing = _Hearing(chunk, asyncio.get_running_loop().create_future())
+        self._hearings.append(hearing)
+        self._work.set()
+        return await hearing.heard
+
+    def refuse_hearings(self, error: Exception) -> None:
+        """End those that wait."""
+        while self._hearings:
+            hearing = self._hearings.popleft()
+            if not hearing.heard.done():
+                hearing.heard.set_exception(error)
 
     async def run(self) -> None:
         """Keep the workers busy, for ever."""
@@ -114,6 +155,9 @@ class Dispatcher:
             for _ in range(len(self._analyses)):  # not those that come meanwhile: silence could go on for ever
                 if self._analyses:  # another worker may have been faster
                     await self._run_analysis(self._analyses.popleft())
+            for _ in range(HEARINGS_IN_A_ROW):
+                if self._hearings:
+                    await self._run_hearing(self._hearings.popleft())
             if batch := self._scheduler.next_batch():
                 self._end_wait(batch)
                 self._n_computing += 1
@@ -121,7 +165,7 @@ class Dispatcher:
                     await self._run_batch(batch)
                 finally:
                     self._n_computing -= 1
-            else:
+            elif not self._hearings:
                 await self._work.wait()
 
     async def _run_analysis(self, analysis: _Analysis) -> None:
@@ -140,6 +184,30 @@ class Dispatcher:
             self._work.set()  # this worker will take one of them
             analysis.n_chunks.set_result(len(chunks))
 
+    async def _run_hearing(self, hearing: _Hearing) -> None:
+        if hearing.heard.done():  # the session is over
+            return
+        begin = time.perf_counter()
+        self._n_computing += 1
+        try:
+            piece = Piece(self._workers.default_model, hearing.chunk)
+            work = partial(self._workers.recognize, [piece])
+            (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.chunk]))
+        except asyncio.CancelledError:
+            if not hearing.heard.done():
+                hearing.heard.set_exception(ServerStopping())
+            raise
+        except Exception:
+            log.exception("The model failed on a live session's sound")
+            if not hearing.heard.done():
+                hearing.heard.set_exception(RecognitionFailed())
+            return
+        finally:
+            self._n_computing -= 1
+        self.tally.live_compute_s += time.perf_counter() - begin
+        if not hearing.heard.done():
+            hearing.heard.set_result(hypothesis)
+
     def _end_wait(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
         now = time.perf_counter()
         for job, _ in batch:
@@ -155,8 +223,10 @@ class Dispatcher:
                 for job, _ in batch:
                     stages.enter_context(job.stages.running("model"))
                 chunks = [chunk for _, chunk in batch]
-                work = partial(self._workers.recognize, chunks)
+                pieces = [Piece(job.model, chunk, job.glossary) for job, chunk in batch]
+                work = partial(self._workers.recognize, pieces)
                 hypotheses = await self._workers.run(work, self._threads_for(chunks))
+            await self._listen(batch)
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:
             log.exception("The model failed on a batch of %d", len(batch))
@@ -165,6 +235,13 @@ class Dispatcher:
         self.tally.compute_s += time.perf_counter() - begin
         for (job, chunk), hypothesis in heard:
             self._deliver(job, chunk, hypothesis)
+
+    async def _listen(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
+        """Have those jobs hear their chunks' voices that want to know them."""
+        for job, chunk in batch:
+            if job.listener is not None and job in self.jobs:
+                with job.stages.running("voices"):
+                    await self._workers.run(partial(job.listener.hear, chunk))
 
     def _threads_for(self, chunks: Sequence[Chunk]) -> int:
         """Threads inside torch: a worker that is alone has the core of one that has nothing to do."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from asr_core.audio.decode import Recording
 from asr_core.engine.jobs import Job
 from asr_core.errors import AsrError
-from asr_core.types import Pcm
+from asr_core.types import Pcm, Segment
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,11 @@ Analyse = Callable[[Pcm, bool], Awaitable[int]]
 many there are."""
 
 
-async def feed(job: Job, decoding: AbstractAsyncContextManager[Recording], analyse: Analyse) -> None:
+Settle = Callable[[], Awaitable[Sequence[Segment]]]
+"""Gives the last segments, once all that the model heard has been written."""
+
+
+async def feed(job: Job, decoding: AbstractAsyncContextManager[Recording], analyse: Analyse, settle: Settle) -> None:
     """Decode the recording and have it cut into chunks, no further ahead than the job may be; what fails, fails it."""
     try:
         async with AsyncExitStack() as scope:
@@ -26,13 +30,14 @@ async def feed(job: Job, decoding: AbstractAsyncContextManager[Recording], analy
                 blocks = await scope.enter_async_context(decoding)
             async for block, is_last in _marking_last(_each_a_stage(blocks, job)):
                 job.start()
-                job.samples += len(block)
+                job.samples += block.shape[-1]
                 with job.stages.running("vad"):
                     n_chunks = await analyse(block, is_last)
                 await job.make_room(n_chunks)
             job.warnings.extend(blocks.warnings)
             job.audio_track = blocks.audio_track
-        await job.finish()
+        await job.all_read()
+        job.finish(await settle())
     except Exception as error:
         if not isinstance(error, AsrError):
             log.exception("A recording could not be fed to the model")

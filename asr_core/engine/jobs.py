@@ -6,32 +6,63 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from asr_core.engine.stages import Stages
-from asr_core.text.writer import Writer
-from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
+from asr_core.model.glossary import Glossary
+from asr_core.types import RUSSIAN, SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
 BACKLOG = 4
 """Chunks (about 20 s each) that a job may have decoded without their text having been read, where one worker computes;
 each further worker may have one in hand."""
 
 
+class Scribe(Protocol):
+    """Makes segments of what is heard, chunk by chunk."""
+
+    def write(self, chunk: Chunk, hypothesis: Hypothesis) -> list[Segment]: ...
+
+    def flush(self) -> list[Segment]:
+        """The last segments, after the last chunk; work for a worker."""
+
+
+class Listener(Protocol):
+    """Hears more than words in a job's chunks."""
+
+    def hear(self, chunk: Chunk) -> None:
+        """Called on a worker, for each chunk once, in any order."""
+
+
 class Job:
     """Segments in order, as they are recognised: iterate over it once. Belongs to the engine's event loop."""
 
-    def __init__(self, stages: Stages, *, backlog: int = BACKLOG, keep_tokens: bool = False) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        scribe: Scribe,
+        listener: Listener | None = None,
+        *,
+        backlog: int = BACKLOG,
+        keep_tokens: bool = False,
+    ) -> None:
         self.stages = stages
         """Told of what is done for the job, and when."""
         self.samples = 0
         """Decoded so far."""
-        self.writer = Writer()
-        """Makes segments of what is heard, chunk by chunk."""
+        self.scribe = scribe
+        self.listener = listener
+        self.glossary: Glossary | None = None
+        """What the model is to listen for; set before there is a chunk."""
         self.heard_s = 0.0
         """Where in the recording the last chunk ended that was recognised, seconds."""
         self.warnings: list[str] = []
         """What the client is to be told of the recording; complete once its segments have been read."""
         self.audio_track: int | None = None
         """Which of several sound tracks was heard; known once its segments have been read."""
+        self.model = ""
+        """The name of the model that hears it."""
+        self.known_languages = RUSSIAN
+        """Codes of what that model knows."""
         self.queued_at: deque[float] = deque()
         """When each of its chunks that wait for the model began to, on the performance counter."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -59,7 +90,7 @@ class Job:
     async def transcript(self) -> Transcript:
         """Everything that has not been read yet, as one. Raises what went wrong with the recording or the model."""
         segments = tuple([segment async for segment in self])
-        return Transcript(segments, self.duration_s, tuple(self.warnings), self.audio_track)
+        return Transcript(segments, self.duration_s, tuple(self.warnings), self.audio_track, self.known_languages)
 
     async def make_room(self, n_chunks: int) -> None:
         """Wait until `n_chunks` more may be under way."""
@@ -70,7 +101,7 @@ class Job:
         """Take what was heard in one of its chunks; segments come out in the chunks' order, whichever is done first."""
         self._early[chunk.index] = chunk, hypothesis
         while self._n_written in self._early:
-            self.deliver(self.writer.write(*self._early.pop(self._n_written)))
+            self.deliver(self.scribe.write(*self._early.pop(self._n_written)))
             self._n_written += 1
 
     def deliver(self, segments: Sequence[Segment]) -> None:
@@ -79,9 +110,13 @@ class Job:
             segments = [replace(segment, tokens=()) for segment in segments]
         self._results.put_nowait(segments)
 
-    async def finish(self) -> None:
-        """End the iteration after the results that are still to come."""
-        await self.make_room(self._backlog)  # all room is free when all chunks have been read
+    async def all_read(self) -> None:
+        """Wait until all chunks' results have been read."""
+        await self.make_room(self._backlog)
+
+    def finish(self, last: Sequence[Segment]) -> None:
+        """End the iteration after the `last` segments."""
+        self.deliver(last)
         self._results.put_nowait(None)
 
     def start(self) -> None:

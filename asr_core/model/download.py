@@ -21,7 +21,7 @@ from asr_core.errors import DownloadError
 log = logging.getLogger(__name__)
 
 LOG_EVERY = 64 << 20  # bytes between two log lines
-LARGEST = 4 << 30  # bytes; official weights have about 1 GB
+LARGEST = 4 << 30  # bytes; the largest official weights have 2.3 GB
 PATIENCE = 5  # attempts in a row that bring nothing new
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 RETRY_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})

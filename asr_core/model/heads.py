@@ -14,7 +14,7 @@ from asr_core.types import Token
 MAX_SYMBOLS = 10
 """Labels that an RNN-T may emit on one frame; upstream's limit."""
 
-_LOOKAHEAD = 16
+LOOKAHEAD = 16
 """Frames that the joint network scores at once while the predictor waits: blanks come in runs about this long."""
 
 
@@ -41,10 +41,15 @@ class CtcHead:
 def ctc_greedy(log_probs: Tensor, labels: Sequence[str]) -> tuple[Token, ...]:
     """Best path through [T, V], blank last: each label once, on the first of the frames that it wins in a row."""
     best, winners = log_probs.max(dim=1)
-    changed = torch.ones_like(winners, dtype=torch.bool)
-    changed[1:] = winners[1:] != winners[:-1]
-    frames = ((winners != len(labels)) & changed).nonzero()[:, 0]
-    emitted = zip(winners[frames].tolist(), frames.tolist(), best[frames].tolist(), strict=True)
+    return collapsed(winners, best, labels)
+
+
+def collapsed(path: Tensor, log_probs: Tensor, labels: Sequence[str]) -> tuple[Token, ...]:
+    """The tokens of a path, a label a frame [T], each on the first of the frames that it has in a row."""
+    changed = torch.ones_like(path, dtype=torch.bool)
+    changed[1:] = path[1:] != path[:-1]
+    frames = ((path != len(labels)) & changed).nonzero()[:, 0]
+    emitted = zip(path[frames].tolist(), frames.tolist(), log_probs[frames].tolist(), strict=True)
     return tuple(Token(labels[label], frame, log_prob) for label, frame, log_prob in emitted)
 
 
@@ -78,14 +83,12 @@ class RnntHead:
 
     def decode(self, encoded: Tensor) -> tuple[Token, ...]:
         """[T, D] → tokens, several on one frame if the model says so."""
-        frames = functional.linear(encoded.float(), self.encoded, self.joint_bias)  # [T, joint]
+        frames = self.joint_frames(encoded)
         tokens: list[Token] = []
-        state = encoded.new_zeros(2, self.hidden, dtype=torch.float32)
-        predicted, state = self._predict(self.blank, state)
+        predicted, state = self.start()
         frame, on_this_frame = 0, 0
         while frame < len(frames):
-            ahead = frames[frame : frame + _LOOKAHEAD]
-            logits = functional.linear(functional.relu(ahead + predicted), self.out, self.out_bias)
+            logits = self.joint(frames[frame : frame + LOOKAHEAD], predicted)
             labels = logits.argmax(dim=1).tolist()
             skipped = next((i for i, label in enumerate(labels) if label != self.blank), len(labels))
             if skipped:
@@ -94,16 +97,36 @@ class RnntHead:
                 continue
             label = labels[skipped]
             tokens.append(Token(self.labels[label], frame, logits[skipped].log_softmax(0)[label].item()))
-            predicted, state = self._predict(label, state)
+            predicted, state = self.predict(label, state)
             on_this_frame += 1
             if on_this_frame == MAX_SYMBOLS:
                 frame, on_this_frame = frame + 1, 0
         return tuple(tokens)
 
-    def _predict(self, label: int, state: Tensor) -> tuple[Tensor, Tensor]:
+    def joint_frames(self, encoded: Tensor) -> Tensor:
+        """[T, D] → what the joint network takes of each frame, [T, joint]."""
+        return functional.linear(encoded.float(), self.encoded, self.joint_bias)
+
+    def joint(self, frames: Tensor, predicted: Tensor) -> Tensor:
+        """Frames and predictions, [N, joint] or one for all, → logits [N, V]."""
+        return functional.linear(functional.relu(frames + predicted), self.out, self.out_bias)
+
+    def start(self) -> tuple[Tensor, Tensor]:
+        """The prediction before the first label, and the state."""
+        return self.predict(self.blank, self.recurrent.new_zeros(2, self.hidden))
+
+    def predict(self, label: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """One LSTM step from `state` [2, hidden] (output, cell); gates in torch's order."""
         gates = torch.addmv(self.input_gates[label], self.recurrent, state[0])
         input_gate, forget_gate, cell_gate, output_gate = gates.chunk(4)
         cell = forget_gate.sigmoid() * state[1] + input_gate.sigmoid() * cell_gate.tanh()
         output = output_gate.sigmoid() * cell.tanh()
         return self.predicted @ output, torch.stack([output, cell])
+
+    def predict_all(self, labels: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for labels [N] from states [N, 2, hidden] → predictions [N, joint], states."""
+        gates = torch.addmm(self.input_gates[labels], states[:, 0], self.recurrent.T)
+        input_gate, forget_gate, cell_gate, output_gate = gates.chunk(4, dim=1)
+        cells = forget_gate.sigmoid() * states[:, 1] + input_gate.sigmoid() * cell_gate.tanh()
+        outputs = output_gate.sigmoid() * cells.tanh()
+        return outputs @ self.predicted.T, torch.stack([outputs, cells], dim=1)

@@ -21,14 +21,16 @@ from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.download import Progress
 from asr_core.model.example import example_of_speech
 from asr_core.model.features import LogMel
+from asr_core.model.glossary import Glossary, glossary
 from asr_core.model.heads import CtcHead, RnntHead
 from asr_core.model.heap import Heap, give_back
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.threads import two_are_exact, using_threads
-from asr_core.model.tokenizer import vocabulary
-from asr_core.model.weights import resolve
-from asr_core.types import SAMPLE_RATE, Hypothesis
+from asr_core.model.tokenizer import languages_of, speller, vocabulary
+from asr_core.model.trie import Alphabet
+from asr_core.model.weights import BASE_URL, WeightsStore, resolve
+from asr_core.types import SAMPLE_RATE, Hypothesis, KeywordsSpelling, Spelling, Token
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,10 @@ class Recognizer(Protocol):
     precision: str
     precision_reason: str
     """Why it computes in that precision, in a few words."""
+    languages: tuple[str, ...]
+    """Codes of the languages that it knows."""
+    hears_keywords: bool
+    """Whether `recognize` does anything with a glossary."""
     kernels: str
     """Who computes what lies between the products, `compiled` or `torch`, and the form of attention that was chosen."""
 
@@ -49,8 +55,13 @@ class Recognizer(Protocol):
     def log_probs(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """→ log-probabilities, float32 [T_i, V], blank last. Raises ModelError for a model that is not CTC."""
 
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
-        """→ the most probable label at every step."""
+    def recognize(
+        self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
+    ) -> list[Hypothesis]:
+        """→ the most probable label at every step; where a waveform has a glossary, its keywords are worth a bonus."""
+
+    def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        """Keywords, each in all the ways to say it, for `recognize`."""
 
     def two_threads_are_exact(self) -> bool:
         """Whether two threads inside torch give the same results, bit for bit, as one does on this machine."""
@@ -67,11 +78,15 @@ class NativeRecognizer:
         self.device: str = target.device.type
         self.precision: str = target.precision
         self.precision_reason = precision_reason
+        self.hears_keywords = True
         self.kernels = "torch"
         if self.device == "cpu":
             self.kernels = f"{kernels.names()}, attention {fastest_form(target.dtype)}"
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
+        self.languages = languages_of(labels)
+        self._alphabet = Alphabet(labels)
+        self._speller = speller(config.decoding.vocabulary, parts.tokenizer)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)
         with torch.inference_mode():
             example = self.features(example_of_speech()) if target.precision == "int8" else None
@@ -102,10 +117,25 @@ class NativeRecognizer:
             return [self.head.log_probs(encoded) for encoded in batch]
 
     @torch.inference_mode()
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+    def recognize(
+        self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
+    ) -> list[Hypothesis]:
         batch = self._encode(waveforms)
         with using_threads(1):
-            return [Hypothesis(self.head.decode(encoded), len(encoded)) for encoded in batch]
+            return [
+                Hypothesis(self._decode(encoded, known), len(encoded))
+                for encoded, known in zip(batch, glossaries or [None] * len(batch), strict=True)
+            ]
+
+    def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        return glossary(keywords, self._alphabet, self._speller, style)
+
+    def _decode(self, encoded: Tensor, known: Glossary | None) -> tuple[Token, ...]:
+        if known is None:
+            return self.head.decode(encoded)
+        if isinstance(self.head, CtcHead):
+            return known.ctc(self.head.log_probs(encoded))
+        return known.rnnt(self.head, encoded)
 
     @torch.inference_mode()
     def two_threads_are_exact(self) -> bool:
@@ -136,29 +166,33 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
     device: str = "auto",
     threads: int | None = None,
     models_dir: Path | None = None,
+    models_url: str = "",
     engine: str = "native",
     progress: Progress | None = None,
 ) -> Recognizer:
     """Load a model and make it ready to run.
 
-    model: an official name, `demo`, or the path of a .ckpt (its tokenizer beside it as <stem>_tokenizer.model).
+    model: an official name, `demo`, or the path of a .ckpt (its tokenizer beside it as <stem>_tokenizer.model) or of a
+        folder as model hubs have them.
     precision: fp32, bf16, int8 or auto. device: cpu, cuda, mps or auto (cuda, then mps, then cpu).
     threads: as many as the cores that this process may use, unless given.
-    models_dir: where official weights are, or are downloaded to, `progress` being told how far that is.
+    models_dir: where official weights are, or are downloaded to from `models_url` (else from their authors' server),
+        `progress` being told how far that is.
     engine: native, or gigaam for that package's own network.
     Raises ModelError, of whichever kind, if the model cannot be had or cannot run as asked.
     """
     torch.set_num_threads(threads or available_cores())
     models_dir = models_dir or Path("models")
     target = torch.device(_device(device))
+    store = WeightsStore(models_dir, models_url or BASE_URL)
     if engine == "gigaam":
         from asr_core.model.upstream import UpstreamRecognizer  # noqa: PLC0415 - the package is only needed here
 
         if precision not in {"auto", "fp32"}:
             raise PrecisionUnsupported(f"ENGINE=gigaam computes in fp32: PRECISION={precision} needs ENGINE=native.")
-        return _tried(UpstreamRecognizer(resolve(model, models_dir, progress), models_dir, target), model)
+        return _tried(UpstreamRecognizer(resolve(model, store, progress), models_dir, target), model)
     choice = choose_precision(precision, target)
-    path = resolve(model, models_dir, progress)
+    path = resolve(model, store, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
     recognizer = _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
     give_back()  # what loading took beyond what stays

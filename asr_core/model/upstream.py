@@ -16,10 +16,12 @@ from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError
 from asr_core.model.checkpoint import read_checkpoint
+from asr_core.model.glossary import Glossary, glossary
 from asr_core.model.heads import MAX_SYMBOLS, ctc_greedy
 from asr_core.model.parts import CtcHeadConfig
-from asr_core.model.tokenizer import vocabulary
-from asr_core.types import Hypothesis, Token
+from asr_core.model.tokenizer import languages_of, speller, vocabulary
+from asr_core.model.trie import Alphabet
+from asr_core.types import Hypothesis, KeywordsSpelling, Spelling, Token
 
 # The package instantiates whatever class a checkpoint's `_target_` names: only its own may be named.
 _TARGETS = frozenset(
@@ -43,7 +45,10 @@ class UpstreamRecognizer:
         self.kernels = "torch"
         self._device = device
         self._labels = vocabulary(parts.config.decoding.vocabulary, parts.tokenizer)
+        self.languages = languages_of(self._labels)
+        self._speller = speller(parts.config.decoding.vocabulary, parts.tokenizer)
         self._is_ctc = isinstance(parts.config.head, CtcHeadConfig)
+        self.hears_keywords = self._is_ctc
         self._model = _build(parts.cfg, parts.tokenizer, checkpoint.name)
         try:
             self._model.load_state_dict(parts.tensors.by_name)
@@ -64,12 +69,20 @@ class UpstreamRecognizer:
         return [self._model.head(encoder_output=self._encode(waveform))[0] for waveform in waveforms]
 
     @torch.inference_mode()
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+    def recognize(
+        self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
+    ) -> list[Hypothesis]:
         """See `Recognizer.recognize`."""
         if self._is_ctc:
-            return [Hypothesis(ctc_greedy(p, self._labels), len(p)) for p in self.log_probs(waveforms)]
+            known = glossaries or [None] * len(waveforms)
+            scores = zip(self.log_probs(waveforms), known, strict=True)
+            return [Hypothesis(g.ctc(p) if g else ctc_greedy(p, self._labels), len(p)) for p, g in scores]
         encoded = self.encode(waveforms)
         return [Hypothesis(tuple(self._rnnt_tokens(frames)), len(frames)) for frames in encoded]
+
+    def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        """See `Recognizer.glossary`."""
+        return glossary(keywords, Alphabet(self._labels), self._speller, style)
 
     def two_threads_are_exact(self) -> bool:
         """See `Recognizer.two_threads_are_exact`: of the package's own network nothing is known."""

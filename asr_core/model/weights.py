@@ -24,6 +24,7 @@ from tenacity.wait import wait_base
 from asr_core.errors import CheckpointError, DownloadError, ModelError
 from asr_core.model.download import Download, Progress, part_of, size_of
 from asr_core.storage import write_whole
+from asr_core.types import is_path
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,21 @@ MD5 = {
     "v3_rnnt": "0fd2c9a1ff66abd8d32a3a07f7592815",
     "v3_e2e_ctc": "367074d6498f426d960b25f49531cf68",
     "v3_e2e_rnnt": "2730de7545ac43ad256485a462b0a27a",
+    "multilingual_ctc": "5379d887c53ccd9cb95981e2a1832720",
+    "multilingual_large_ctc": "79a9adde50dd7f35bbf70927cb6557d0",
 }
 """md5 of each official model's .ckpt."""
 
 WITH_TOKENIZER = frozenset({"v1_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt"})
 """Models whose SentencePiece vocabulary is a second file, <name>_tokenizer.model."""
+
+
+_GIB = 1 << 30
+
+
+def room_for(name: str) -> int:
+    """Bytes that the official model `name` takes on the disk, rounded up to whole GiB."""
+    return 3 * _GIB if name == "multilingual_large_ctc" else _GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,9 @@ def _is_tokenizer(path: Path) -> bool:
 def files_of(name: str) -> tuple[WeightsFile, ...]:
     """The files of an official model, its .ckpt last. Raises ModelError for a name that is none."""
     if name not in MD5:
-        raise ModelError(f"There is no model {name!r}. Known: {', '.join(MD5)}, demo, or the path of a .ckpt file.")
+        raise ModelError(
+            f"There is no model {name!r}. Known: {', '.join(MD5)}, demo, or the path of a .ckpt file or a folder."
+        )
     checkpoint = WeightsFile(f"{name}.ckpt", MD5[name])
     return (WeightsFile(f"{name}_tokenizer.model", None), checkpoint) if name in WITH_TOKENIZER else (checkpoint,)
 
@@ -133,13 +146,18 @@ class WeightsStore:
                 with self._lock(name, progress or _ignore):
                     for file in self._missing(name):
                         self._download(file, progress or _ignore)
+        self.check(name)
+        return self.path(name)
+
+    def check(self, name: str) -> None:
+        """Raise CheckpointError where a file of `name` is here that is not what its name says."""
         for file in files_of(name):
-            if not file.is_known_to_be_whole(path := self._folder / file.name):
+            path = self._folder / file.name
+            if path.is_file() and not file.is_known_to_be_whole(path):
                 raise CheckpointError(
                     f"{path.name} is damaged, or not the official file of that name. Remove it, to have it downloaded "
                     f"again, or put {self._url(file)} in its place."
                 )
-        return self.path(name)
 
     def _missing(self, name: str) -> list[WeightsFile]:
         return [file for file in files_of(name) if not (self._folder / file.name).is_file()]
@@ -185,13 +203,13 @@ def _ignore(_name: str, _done: int, _total: int | None) -> None:
     pass
 
 
-def resolve(model: str, models_dir: Path, progress: Progress | None = None) -> Path:
-    """The .ckpt that `model` means: an official name (downloaded if need be), `demo`, or the path of a .ckpt.
+def resolve(model: str, store: WeightsStore, progress: Progress | None = None) -> Path:
+    """What `model` means: an official name's .ckpt (downloaded if need be), `demo`, or the path of a .ckpt or a folder.
 
     Raises ModelError for any other name, DownloadError if an official model cannot be had.
     """
     if model == "demo":
         return DEMO
-    if model.endswith(".ckpt"):
+    if is_path(model):
         return Path(model)
-    return WeightsStore(models_dir).ensure(model, progress)
+    return store.ensure(model, progress)

@@ -6,19 +6,20 @@ its text byte for byte.
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from asr_core.text.cues import Cue, CueLayout, cues, milliseconds
+from asr_core.text.encoding import to_json
+from asr_core.text.languages import NAMES, is_told, main_language, shares
 from asr_core.text.words import clamp_log_prob
 from asr_core.types import Segment, Transcript, Word
 
-LANGUAGE = "russian"
-"""Whisper's name for the only language that the models know."""
+SOMEBODY = "A"
+"""The speaker where nobody was told apart: there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,6 @@ def render(transcript: Transcript, format_name: str, options: RenderOptions) -> 
     return Rendered(chosen.render(transcript, options).encode(), chosen.media_type)
 
 
-def to_json(value: Any) -> str:
-    """Compact JSON on one line, without ASCII escapes; ValueError for NaN and infinities, which JSON lacks."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
 def delta_text(segment: Segment) -> str:
     """What `segment` adds to the text before it: a joining space, except at index 0, and its text."""
     return segment.text if segment.index == 0 else " " + segment.text
@@ -87,7 +83,8 @@ def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dic
     """The object that `verbose_json` answers with; it has `warnings` if there are any."""
     fields: dict[str, Any] = {
         "task": "transcribe",
-        "language": LANGUAGE,
+        "language": NAMES[main_language(_texts(transcript), transcript.known_languages)],
+        **_languages(transcript),
         "duration": _seconds(transcript.duration_s),
         **({} if transcript.audio_track is None else {"audio_track": transcript.audio_track}),
         "text": transcript.text,
@@ -95,12 +92,45 @@ def verbose_transcription(transcript: Transcript, options: RenderOptions) -> dic
     return fields | _timestamps(transcript, options) | told(transcript) | {"usage": _usage(transcript.duration_s)}
 
 
+def diarized_transcription(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
+    """The object that `diarized_json` answers with; it has `warnings` if there are any."""
+    fields: dict[str, Any] = {
+        "task": "transcribe",
+        "duration": _seconds(transcript.duration_s),
+        "text": transcript.text,
+        "segments": [diarized_segment(segment) for segment in transcript.segments],
+    }
+    return fields | told(transcript) | {"usage": _usage(transcript.duration_s)}
+
+
+def diarized_segment(segment: Segment) -> dict[str, Any]:
+    """OpenAI's segment with a speaker, which is an event of a stream as well."""
+    return {
+        "type": "transcript.text.segment",
+        "id": f"seg_{segment.index}",
+        "start": _seconds(segment.start_s),
+        "end": _seconds(segment.end_s),
+        "speaker": segment.speaker or SOMEBODY,
+        "text": segment.text,
+    }
+
+
 def spoken(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
     """What `json` and the end of a stream have in common."""
-    fields: dict[str, Any] = {"text": transcript.text}
+    fields: dict[str, Any] = {"text": transcript.text, **_languages(transcript)}
     if options.logprobs:
         fields["logprobs"] = [entry for segment in transcript.segments for entry in logprob_entries(segment)]
     return fields | _timestamps(transcript, options) if options.timed_json else fields
+
+
+def _languages(transcript: Transcript) -> dict[str, Any]:
+    """`languages`, the main one first, of a model that knows several."""
+    known = transcript.known_languages
+    return {"languages": [{"code": code} for code in shares(_texts(transcript), known)]} if is_told(known) else {}
+
+
+def _texts(transcript: Transcript) -> Iterator[str]:
+    return (segment.text for segment in transcript.segments)
 
 
 def _timestamps(transcript: Transcript, options: RenderOptions) -> dict[str, Any]:
@@ -132,7 +162,10 @@ def _seconds(value: float) -> float:
 
 
 def _verbose_segment(segment: Segment) -> dict[str, Any]:
-    """OpenAI's ten fields; these models have no seek offset, temperature or public token ids to report."""
+    """OpenAI's ten fields, and the speaker if there is one.
+
+    These models have no seek offset, temperature or public token ids to report.
+    """
     return {
         "id": segment.index,
         "seek": 0,
@@ -144,6 +177,7 @@ def _verbose_segment(segment: Segment) -> dict[str, Any]:
         "avg_logprob": clamp_log_prob(segment.avg_logprob),
         "compression_ratio": _compression_ratio(segment.text),
         "no_speech_prob": segment.no_speech_prob,
+        **({} if segment.speaker is None else {"speaker": segment.speaker}),
     }
 
 
@@ -165,6 +199,10 @@ def _verbose_json(transcript: Transcript, options: RenderOptions) -> str:
     return to_json(verbose_transcription(transcript, options))
 
 
+def _diarized_json(transcript: Transcript, options: RenderOptions) -> str:
+    return to_json(diarized_transcription(transcript, options))
+
+
 def _text(transcript: Transcript, options: RenderOptions) -> str:
     """The text and nothing after it, so that it equals the other formats' text and the streamed one."""
     return transcript.text
@@ -173,7 +211,7 @@ def _text(transcript: Transcript, options: RenderOptions) -> str:
 def _srt(transcript: Transcript, options: RenderOptions) -> str:
     """SubRip. It has no escapes, so an arrow that could pass for a timing line is replaced by the one it draws."""
     return "".join(
-        f"{number}\n{_times(cue, ',')}\n{_shown(cue).replace('-->', '→')}\n\n"
+        f"{number}\n{_times(cue, ',')}\n{_said(cue).replace('-->', '→')}\n\n"
         for number, cue in enumerate(cues(transcript, options.layout), 1)
     )
 
@@ -181,7 +219,8 @@ def _srt(transcript: Transcript, options: RenderOptions) -> str:
 def _vtt(transcript: Transcript, options: RenderOptions) -> str:
     """WebVTT. Text is escaped as in HTML, which takes care of `-->` too."""
     return "WEBVTT\n\n" + "".join(
-        f"{_times(cue, '.')}\n{_shown(cue).translate(_VTT_ESCAPES)}\n\n" for cue in cues(transcript, options.layout)
+        f"{_times(cue, '.')}\n{_voice(cue)}{_shown(cue).translate(_VTT_ESCAPES)}\n\n"
+        for cue in cues(transcript, options.layout)
     )
 
 
@@ -196,6 +235,15 @@ def _tsv(transcript: Transcript, options: RenderOptions) -> str:
 
 def _shown(cue: Cue) -> str:
     return "\n".join(cue.lines)
+
+
+def _said(cue: Cue) -> str:
+    return _shown(cue) if cue.speaker is None else f"{cue.speaker}: {_shown(cue)}"
+
+
+def _voice(cue: Cue) -> str:
+    """WebVTT's voice span, which may stay open to the cue's end."""
+    return "" if cue.speaker is None else f"<v {cue.speaker.translate(_VTT_ESCAPES)}>"
 
 
 def _times(cue: Cue, mark: str) -> str:
@@ -219,6 +267,7 @@ FORMATS: Mapping[str, Format] = {
         Format("text", "text/plain; charset=utf-8", _text),
         Format("srt", "text/plain; charset=utf-8", _srt),
         Format("verbose_json", "application/json", _verbose_json),
+        Format("diarized_json", "application/json", _diarized_json),
         Format("vtt", "text/vtt; charset=utf-8", _vtt),
         Format("tsv", "text/tab-separated-values; charset=utf-8", _tsv),
     )

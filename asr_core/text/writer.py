@@ -36,6 +36,11 @@ class Writer:
         self._n_segments = 0
         self._held: tuple[Chunk, list[SpokenWord]] | None = None
 
+    @property
+    def waits_from(self) -> int | None:
+        """Where what is held began to be heard, samples; None where nothing is."""
+        return None if self._held is None else self._held[0].heard.start
+
     def write(self, chunk: Chunk, hypothesis: Hypothesis) -> list[Segment]:
         """Take what was heard in the next chunk; give the segments that this settles."""
         words = likely(list(spoken_words(hypothesis, chunk.heard)), chunk.doubtful)
@@ -46,6 +51,11 @@ class Writer:
             written += self._write(before, earlier)
         self._held = (chunk, words) if chunk.goes_on else None
         return written if chunk.goes_on else written + self._write(chunk, words)
+
+    def flush(self) -> list[Segment]:
+        """Give what was held, after the last chunk."""
+        held, self._held = self._held, None
+        return [] if held is None else self._write(*held)
 
     def _write(self, chunk: Chunk, words: Sequence[SpokenWord]) -> list[Segment]:
         written = segments(chunk, words, self._n_segments)

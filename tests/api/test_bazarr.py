@@ -56,6 +56,11 @@ def test_bare_samples_give_the_same_subtitles_as_the_openai_route(server: Server
     assert ours.text.startswith("1\n00:00:00,")
 
 
+def test_names_in_an_initial_prompt_are_listened_for(server: Server, samples: bytes, spoken_text: str) -> None:
+    text = asr(server, samples, encode="false", initial_prompt="Это Больница.").text
+    assert text == spoken_text.replace("больница", "Больница")
+
+
 def test_bare_samples_that_look_like_a_file_are_still_samples(server: Server, samples: bytes) -> None:
     """A beginning that ffmpeg would take for another format, and an odd byte at the end."""
     phrase = samples[: 2 * 16_000 * 2]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -143,16 +145,20 @@ def test_a_client_that_does_not_read_a_stream_is_given_up_and_the_work_ends() ->
 
 def test_a_client_that_reads_slowly_has_everything() -> None:
     """It takes longer than one may that takes nothing."""
-    with serving(large, QUICK) as connect:
+    body = LARGE[: 2**24]
+    patience = replace(QUICK, stall_s=1.0)
+    with serving(PlainTextResponse(body), patience) as connect:
         client = connect()
+        # Or the system takes megabytes ahead, and asks for more only when half of them were read.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**15)
         client.sendall(REQUEST)
-        n_bytes = 0
-        pause = threading.Event()
-        while n_bytes < len(LARGE):
-            piece = client.recv(2**19)
+        begin, n_bytes = time.monotonic(), 0
+        while n_bytes < len(body):
+            piece = client.recv(2**16)
             assert piece
             n_bytes += len(piece)
-            pause.wait(0.01)
+            time.sleep(0.01)
+        assert time.monotonic() - begin > patience.stall_s
 
 
 def test_where_nobody_says_how_long_a_server_waits_for_its_clients_it_does_not_wait_for_ever() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_core.api.fields import unquoted
 from asr_core.api.form import TranscriptionForm, parse_form, wanted
-from asr_core.api.multipart import Keep
+from asr_core.api.multipart import MAX_LIST_BYTES, Keep
 from asr_core.errors import BadRequest, UnknownModel
 from asr_core.settings import OPENAI_MODELS, Settings
 from asr_core.text.cues import CueLayout
-from asr_core.types import ResponseFormat, VadOptions
+from asr_core.types import Hints, Keyword, ResponseFormat, VadOptions
 
 SETTINGS = Settings(_env_file=None, model="demo", model_aliases=frozenset({"whisper-1"}))
 SERVER_VAD = VadOptions(threshold=0.25)
@@ -66,8 +68,10 @@ def test_what_means_no_does_not_stream(text: str) -> None:
     assert not parse(("stream", text)).streamed
 
 
-@pytest.mark.parametrize(("name", "streamed"), [(name, name in ("json", "text")) for name in get_args(ResponseFormat)])
-def test_only_json_and_text_are_streamed(name: str, streamed: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "streamed"), [(name, name in ("json", "text", "diarized_json")) for name in get_args(ResponseFormat)]
+)
+def test_only_what_comes_in_pieces_is_streamed(name: str, streamed: bool) -> None:
     assert parse(("stream", "true"), ("response_format", name)).streamed is streamed
 
 
@@ -106,7 +110,8 @@ def test_a_knob_that_is_not_given_keeps_its_configured_value() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "param"),
     [
-        ("response_format", "diarized_json", "response_format"),
+        ("response_format", "csv", "response_format"),
+        ("channels", "both", "channels"),
         ("response_format", "JSON5", "response_format"),
         ("max_line_width", "9", "max_line_width"),
         ("max_line_count", "0", "max_line_count"),
@@ -216,8 +221,6 @@ def test_who_asks_for_nothing_else_than_what_is_done_is_not_warned(fields: list[
         ("language", "en"),
         ("language", "klingon" * 1000),
         ("languages[]", '["ru", "en"]'),
-        ("prompt", "Совещание"),
-        ("keywords[]", "GigaAM"),
         ("temperature", "0.2"),
         ("known_speaker_names[]", "Анна"),
     ],
@@ -227,6 +230,38 @@ def test_what_was_asked_for_in_vain_is_told_in_one_short_sentence(name: str, val
     assert f"`{name.removesuffix('[]')}`" in warning
     assert "no effect" in warning
     assert len(warning) < 150
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("keywords", "Иванов, Нижний Новгород"), ("keywords", "иванов")],
+        [("keywords[]", "Иванов"), ("keywords[]", "Нижний Новгород")],
+        [("keywords", '["Иванов", "Нижний Новгород"]')],
+    ],
+)
+def test_keywords_come_in_every_way_that_lists_do(fields: list[tuple[str, str]]) -> None:
+    assert parse(*fields).hints == Hints((Keyword("Иванов"), Keyword("Нижний Новгород")))
+
+
+def test_bentomls_client_sends_json_texts() -> None:
+    fields = [("prompt", json.dumps("Встреча")), ("keywords_spelling", '"model"'), ("keywords", "[]")]
+    assert parse(*((name, unquoted(text)) for name, text in fields)).hints == Hints(prompt="Встреча", spelling="model")
+
+
+@pytest.mark.parametrize("keywords", [["x" * 101], [f"слово{n}" for n in range(1001)]])
+def test_more_keywords_than_can_be_listened_for_are_refused(keywords: list[str]) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse(("keywords", json.dumps(keywords)))
+    assert refused.value.param == "keywords"
+
+
+def test_a_thousand_keywords_of_a_hundred_characters_are_taken_in_one_field() -> None:
+    keywords = [f"{n:04}" + "я" * 96 for n in range(1000)]
+    text = ",".join(keywords)
+    assert len(text.encode()) < MAX_LIST_BYTES
+    assert wanted("keywords[]") is wanted("keywords") is Keep.LIST
+    assert [keyword.text for keyword in parse(("keywords", text)).hints.keywords] == keywords
 
 
 def test_of_a_scalar_given_twice_the_last_counts() -> None:

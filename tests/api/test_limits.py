@@ -247,6 +247,7 @@ def test_before_the_model_is_loaded_the_server_lives_and_says_what_it_waits_for(
         "precision_reason": None,
         "kernels": None,
         "loaded": False,
+        "max_queue": 8,
     }
     ready = loading.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (503, "loading")

@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from asr_core.answers import json_lines
 from asr_core.api.native import _send_lines
+from asr_core.client import Client
 from asr_core.errors import BadAudio
 from tests.conftest import Server, bentoml_client
 
@@ -30,6 +31,15 @@ MIB = 2**20
 def client(server: Server) -> Iterator[bentoml.SyncHTTPClient]:
     with bentoml_client(server) as connected:
         yield connected
+
+
+def test_bentomls_client_sends_keywords(client: bentoml.SyncHTTPClient, speech: Path, spoken_text: str) -> None:
+    written = spoken_text.replace("больница", "Больница")
+    assert client.transcribe(file=speech, keywords=["Больница", "Kubernetes"])["text"] == written
+    assert client.transcribe(file=speech, prompt="Это Больница.")["text"] == written
+    asked = {"keywords": ["Больница"], "keywords_spelling": "model"}
+    events = list(json_lines(client.transcribe_stream(file=speech, **asked)))
+    assert events[-1]["text"] == spoken_text
 
 
 def test_transcribe_returns_the_transcript_with_segments_and_words(
@@ -49,6 +59,29 @@ def test_transcribe_stream_yields_json_lines_and_last_the_whole_text(
     assert len(segments) > 1
     assert " ".join(segment["text"] for segment in segments) == spoken_text
     assert (done["type"], done["text"]) == ("done", spoken_text)
+
+
+@pytest.mark.parametrize("track", [None, 0, 2])
+def test_the_sound_track_can_be_chosen(
+    server: Server, client: bentoml.SyncHTTPClient, film: Path, track: int | None
+) -> None:
+    with Client(server.url) as ours:
+        answers = [
+            client.transcribe(file=film, audio_track=track),
+            ours.transcribe(film, audio_track=track),
+            list(json_lines(client.transcribe_stream(file=film, audio_track=track)))[-1],
+            list(ours.stream(film, audio_track=track))[-1],
+            client.transcribe_task(file=film, audio_track=track),
+        ]
+    heard = 1 if track is None else track
+    assert [(answer["audio_track"], bool(answer["text"])) for answer in answers] == [(heard, heard > 0)] * 5
+
+
+@pytest.mark.parametrize("route", ["/transcribe", "/transcribe_stream", "/transcribe_task/submit"])
+def test_a_sound_track_that_is_not_there_is_a_bad_request(server: Server, speech: Path, route: str) -> None:
+    for track in ("-1", "first"):
+        answer = httpx.post(server.url + route, files={"file": speech.read_bytes()}, data={"audio_track": track})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio_track")
 
 
 def test_a_stream_cut_anywhere_can_be_decoded(server: Server, speech: Path) -> None:

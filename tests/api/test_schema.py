@@ -10,6 +10,7 @@ import pytest
 
 from asr_core.api.bazarr import Query
 from asr_core.api.form import TranscriptionForm
+from asr_core.api.native import NativeForm
 from asr_core.types import ResponseFormat
 from tests.conftest import Server
 
@@ -26,6 +27,9 @@ def test_every_field_and_parameter_is_described(paths: dict[str, Any]) -> None:
         assert form["properties"].keys() == {"file", *TranscriptionForm.model_fields}
         assert form["required"] == ["file"]
         assert "$ref" not in str(form), "it would point to nothing"
+    for path in ("/transcribe", "/transcribe_stream", "/transcribe_task/submit"):
+        form = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert form["properties"].keys() == {"file", *NativeForm.model_fields}
     assert {parameter["name"] for parameter in paths["/asr"]["post"]["parameters"]} == set(Query.model_fields)
 
 

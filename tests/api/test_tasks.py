@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from asr_core.api.auth import KeyRing
+from asr_core.api.backend import Backend
+from asr_core.api.metrics import Metrics
+from asr_core.api.spool import Spool
 from asr_core.api.task_store import TaskStore
+from asr_core.api.tasks import Tasks
 from asr_core.client import Client
+from asr_core.engine.engine import Engine
 from asr_core.errors import AsrError, BadRequest, Busy, NotFound
+from asr_core.settings import Settings
+from asr_core.types import JobOptions
 from tests.conftest import Server, bentoml_client, running_server, wait_until
 from tests.processes import has_ended
 
@@ -88,6 +99,30 @@ def test_a_task_says_how_far_it_is(server: Server, client: Client, long_recordin
     assert "progress" not in server.get(f"/transcribe_task/status?task_id={tasks[0]}").json()
 
 
+def test_what_one_process_works_on_any_other_with_the_same_folder_cancels(tmp_path: Path, long_recording: Path) -> None:
+    async def cancelled() -> tuple[str, str, int]:
+        settings = Settings(_env_file=None, model="demo", precision="fp32", num_threads=1)
+        engine = Engine(settings)
+        await engine.start()
+        await engine.ready()
+        with closing(Spool(tmp_path / "uploads", max_files=1, max_bytes=1 << 20)) as spool:
+            backend = Backend(settings, engine, Metrics(CollectorRegistry()), KeyRing(()), spool, 0)
+            here, elsewhere = (
+                Tasks(backend, TaskStore(tmp_path / "tasks", keep_s=3600), watch_s=0.02) for _ in range(2)
+            )
+            here.start()
+            task_id = await here.submit(long_recording, JobOptions(), AsyncExitStack())
+            before = (await elsewhere.find(task_id)).status
+            after = (await elsewhere.cancel(task_id)).status
+            await engine.stop()
+            await here.stop()
+            return before, after, engine.n_jobs
+
+    (tmp_path / "uploads").mkdir()
+    assert asyncio.run(cancelled()) == ("in_progress", "canceled", 0)
+    assert [path.suffix for path in (tmp_path / "tasks").iterdir()] == [".done"]
+
+
 def test_what_has_ended_is_not_cancelled_any_more(client: Client, speech: Path, spoken_text: str) -> None:
     task_id = client.submit(speech)
     wait_until_ended(client, task_id)
@@ -134,27 +169,26 @@ def test_however_a_server_ends_its_results_stay_and_what_it_worked_on_is_said_to
     with running_server(first, TMPDIR=str(shared)) as server, Client(server.url) as client:
         done = client.submit(speech)
         wait_until_ended(client, done)
-        stopped = client.submit(long_recording)
+        orphaned = client.submit(long_recording)
+        worker = server.worker
+        server.process.kill()
+        wait_until(lambda: has_ended(worker), "the end of a worker whose parent was killed")
     with running_server(second, TMPDIR=str(shared)) as server:
         with Client(server.url) as client:
             killed = client.submit(long_recording)
             server.worker.kill()
         wait_until(lambda: answers(server), "another worker", 60)
         folders = sorted(path.name.rpartition("-")[0] for path in shared.iterdir())
-        assert folders == ["asr-tasks", "asr-uploads", "asr-worker", "bentoml-uds"], (
-            "one of each, the killed one's gone"
-        )
+        assert folders == ["asr-server", "asr-tasks", "asr-uploads", "asr-worker"], "one of each, the killed ones' gone"
         with Client(server.url) as client:
             assert client.result(done)["text"] == spoken_text
-            for task_id in (stopped, killed):
+            for task_id in (orphaned, killed):
                 assert client.status(task_id) == "failed"
                 with pytest.raises(AsrError, match="stopped while it worked"):
                     client.result(task_id)
             with pytest.raises(NotFound):
                 client.status(UNKNOWN)
-        worker = server.worker
-        server.process.kill()
-        wait_until(lambda: has_ended(worker), "the end of a worker whose parent was killed")
+    assert [path.name for path in shared.iterdir()] == [f"asr-tasks-{os.getuid()}"]
 
 
 def answers(server: Server) -> bool:

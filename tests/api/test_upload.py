@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from asr_core.api.multipart import MAX_FIELD_BYTES, MAX_PARTS, MAX_PREAMBLE_BYTES, FormDecoder, Keep
+from asr_core.api.multipart import MAX_FIELD_BYTES, MAX_LIST_BYTES, MAX_PARTS, MAX_PREAMBLE_BYTES, FormDecoder, Keep
 from asr_core.api.spool import Pace, Spool
 from asr_core.api.upload import Upload, receive_upload
 from asr_core.errors import BadRequest, UploadStalled, UploadTooLarge
@@ -36,7 +36,7 @@ def part(headers: str, data: bytes) -> bytes:
 
 
 END = b"--" + BOUNDARY + b"--\r\n"
-KEPT = {"unwanted": Keep.NOTHING, "noticed": Keep.BEGINNING}
+KEPT = {"unwanted": Keep.NOTHING, "noticed": Keep.BEGINNING, "words": Keep.LIST}
 FILE = part('Content-Disposition: form-data; name="file"; filename="a.wav"', b"sound")
 
 
@@ -136,6 +136,16 @@ def test_a_file_may_be_named_in_the_extended_way_alone(disposition: str) -> None
         ),
         pytest.param(
             part('Content-Disposition: form-data; name="a"', b"") * (MAX_PARTS + 1) + FILE + END, None, id="many parts"
+        ),
+        pytest.param(
+            part('Content-Disposition: form-data; name="words"', b"x" * (MAX_LIST_BYTES + 1)) + FILE + END,
+            "words",
+            id="a list that is too long",
+        ),
+        pytest.param(
+            part('Content-Disposition: form-data; name="words"', b"x" * MAX_LIST_BYTES) * 9 + FILE + END,
+            None,
+            id="more text than anybody has to say",
         ),
         pytest.param(part(f"X: {'x' * 10_000}", b"") + END, None, id="a long header"),
         pytest.param(part("\r\n".join(f"X{i}: x" for i in range(100)), b"") + END, None, id="many headers"),

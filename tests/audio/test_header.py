@@ -36,7 +36,7 @@ def header_of(text: str) -> Header:
 
 def test_a_film_is_described_by_its_streams_and_nothing_by_its_title() -> None:
     header = header_of(FILM)
-    assert header.tracks == [Track(1, "en-GB", True, False), Track(2, "rus", False, True)]
+    assert header.tracks == [Track(1, "en-GB", True, 6), Track(2, "rus", False, 1)]
     assert (header.claimed_s, header.start_s) == (3723.5, 1.4)
     assert (header.only_sound, header.has_clock, header.complete, header.no_resources) == (False, True, True, False)
 
@@ -80,7 +80,7 @@ def test_any_words_can_be_read(lines: list[str]) -> None:
     header_of("\n".join(lines)).complaint(Path("/tmp/film"))
 
 
-TRACKS = [Track(1, "eng", True, False), Track(2, "", False, True), Track(3, "ru-RU", False, True)]
+TRACKS = [Track(1, "eng", True, 2), Track(2, "", False, 1), Track(3, "ru-RU", False, 1)]
 
 
 def test_russian_comes_first_then_the_default_then_the_others() -> None:

@@ -83,8 +83,9 @@ def test_pieces_one_after_the_other_in_a_file_are_all_heard(
     name: str, encoding: list[str], program: str, tmp_path: Path
 ) -> None:
     ffmpeg("-i", SPEECH_FILE, *encoding, tmp_path / name)
-    (tmp_path / f"two-{name}").write_bytes((tmp_path / name).read_bytes() * 2)
-    assert_is_speech(sound_of(tmp_path / f"two-{name}", program), 2)
+    for times in (2, 5):
+        (tmp_path / f"many-{name}").write_bytes((tmp_path / name).read_bytes() * times)
+        assert_is_speech(sound_of(tmp_path / f"many-{name}", program), times)
 
 
 CHANGES: dict[str, tuple[str, list[str], list[str]]] = {
@@ -279,6 +280,36 @@ def test_a_recording_that_lacks_nothing_does_not_warn(name: str, program: str, t
     picture = ("-f", "lavfi", "-i", "testsrc=s=64x64:r=5:d=40") if name == "film.mkv" else ()
     ffmpeg(*picture, "-i", SPEECH_FILE, *(("-c:v", "mjpeg") if picture else ()), "-ar", "48000", tmp_path / name)
     assert recording(tmp_path / name, ffmpeg=program)[0].warnings == []
+
+
+JOINED = {
+    "mp3 with tags": ("mp3", ["-id3v2_version", "3", "-write_id3v1", "1", "-metadata", "title=часть"]),
+    "mp3 with a picture in its tag": ("mp3", ["-map", "1:v", "-c:v", "png", "-disposition:v", "attached_pic"]),
+    "WebM of browsers that record": ("webm", ["-live", "1"]),
+}
+
+
+@each_ffmpeg
+@pytest.mark.parametrize(("suffix", "options"), JOINED.values(), ids=JOINED)
+def test_whole_recordings_that_were_joined_lack_nothing_and_do_not_warn(
+    suffix: str, options: list[str], program: str, tmp_path: Path
+) -> None:
+    once, thrice = tmp_path / f"once.{suffix}", tmp_path / f"thrice.{suffix}"
+    ffmpeg("-i", SPEECH_FILE, "-f", "lavfi", "-i", "testsrc=s=320x240:r=1:d=1", "-map", "0:a", *options, once)
+    thrice.write_bytes(once.read_bytes() * 3)
+    heard, blocks = recording(thrice, ffmpeg=program)
+    assert_is_speech(np.concatenate(blocks), 3)
+    assert heard.warnings == []
+
+
+@each_ffmpeg
+def test_a_tag_does_not_excuse_damage_to_the_sound(program: str, tmp_path: Path) -> None:
+    ffmpeg("-i", SPEECH_FILE, "-write_id3v1", "1", "-metadata", "title=часть", tmp_path / "a.mp3")
+    content = bytearray(tmp_path.joinpath("a.mp3").read_bytes())
+    for at in range(20_000, 80_000, 10_000):
+        content[at : at + 2000] = np.random.default_rng(at).bytes(2000)
+    (tmp_path / "a.mp3").write_bytes(content)
+    assert "damaged" in recording(tmp_path / "a.mp3", ffmpeg=program)[0].warnings[0]
 
 
 def _pretender(path: Path, script: str) -> str:

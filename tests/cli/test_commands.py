@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from tests.conftest import REPOSITORY, Server, free_port, wait_until
         (["x/a.mp3", "y/a.mp3", "-o", "texts"], "would both be written to texts/a.txt"),
         (["a.mp3", "--model", "v9"], "error: MODEL=v9: takes v3_ctc, "),
         (["a.mp3", "--format", "docx"], "docx is none of json, text, "),
+        (["a.mp3", "--keywords-file", "missing.txt"], "--keywords-file missing.txt: cannot be read"),
+        (["a.mp3", "--keywords", "x" * 101], "is longer than 100 characters"),
         (["a.mp3", "--ray", "auto"], "--ray takes HOST:PORT"),
         (["a.mp3", "--server", "nas", "--api-key", "se\nsame"], "--api-key has a character"),
     ],
@@ -89,9 +93,9 @@ def test_doctor_does_not_take_a_folder_for_usable_that_cannot_be_written(models_
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::"])
 def test_doctor_finds_the_port_taken_wherever_the_server_would(host: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as occupant:
-        occupant.settimeout(0)
-        (taken,) = checks.port(Settings(host=host, port=occupant.getsockname()[1]))
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as occupant:
+        threading.Thread(target=occupant.handle_request, daemon=True).start()
+        (taken,) = checks.port(Settings(host=host, port=occupant.server_port))
     (free,) = checks.port(Settings(host=host, port=free_port()))
     assert (taken.level, free.level) == ("problem", "good")
 

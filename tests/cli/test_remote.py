@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.cli.batch import NoServer, run_batch
 from asr_core.cli.output import FileSink
 from asr_core.cli.plan import BatchItem
 from asr_core.cli.progress import Report
-from asr_core.cli.remote import RemoteTranscriber, remote_transcriber
+from asr_core.cli.remote import remote_transcriber
 from asr_core.text.formats import RenderOptions
 from tests.cli.conftest import Run
+from tests.conftest import Server
 
 Answer = Callable[["Handler", bytes], None]
 """Answers the recording whose request has this body."""
@@ -35,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.say(200, b'{"model": "stand-in"}' if self.path == "/health" else b"{}")
+        self.say(200, b'{"model": "stand-in", "max_queue": 5}' if self.path == "/health" else b"{}")
 
     def do_POST(self) -> None:
         type(self).answer(self, self.rfile.read(int(self.headers["Content-Length"])))
@@ -70,7 +74,7 @@ def batch_of(folder: Path, *names: str) -> list[BatchItem]:
 
 
 async def transcribe(items: list[BatchItem], url: str, report: Report, *, patience_s: float = 0.0) -> None:
-    async with remote_transcriber(url, "", say=lambda _: None, patience_s=patience_s) as transcriber:
+    async with remote_transcriber(url, "", {}, say=lambda _: None, patience_s=patience_s) as transcriber:
         await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
 
 
@@ -97,7 +101,7 @@ def test_a_server_that_is_gone_stops_the_batch(tmp_path: Path) -> None:
 
     async def lose_the_server() -> None:
         with stand_in(break_off_bad_ones) as url:
-            scope = remote_transcriber(url, "", say=lambda _: None, patience_s=0.0)
+            scope = remote_transcriber(url, "", {}, say=lambda _: None, patience_s=0.0)
             transcriber = await scope.__aenter__()
         try:
             await run_batch(list(enumerate(items)), transcriber, FileSink(RenderOptions()), report)
@@ -145,7 +149,36 @@ def test_a_batch_asks_for_nothing_but_its_transcripts_over_connections_that_it_k
         asyncio.run(transcribe(items, url.removeprefix("http://"), report))
     assert not report.failures
     assert len(connections) == len(items)
-    assert len(set(connections)) <= RemoteTranscriber.parallel
+    assert len(set(connections)) <= 2, "half of the queue, so that others are served too"
+
+
+@pytest.mark.parametrize(("health", "parallel"), [({"max_queue": 1}, 1), ({"max_queue": 16}, 8), ({}, 4)])
+def test_as_many_recordings_are_sent_at_once_as_the_servers_queue_allows(
+    monkeypatch: pytest.MonkeyPatch, health: dict[str, int], parallel: int
+) -> None:
+    async def found(url: str) -> int:
+        async with remote_transcriber(url, "", {}, lambda message: None) as transcriber:
+            return transcriber.parallel
+
+    said = json.dumps({"model": "stand-in"} | health).encode()
+    monkeypatch.setattr(Handler, "do_GET", lambda request: request.say(200, said))
+    with stand_in(lambda request, body: None) as url:
+        assert asyncio.run(found(url)) == parallel
+
+
+def test_a_servers_sound_track_can_be_chosen(run: Run, server: Server, film: Path) -> None:
+    for options, heard in (([], 1), (["--audio-track", "0"], 0), (["--audio-track", "2"], 2)):
+        done = run("transcribe", film, "--server", server.url, "-f", "verbose_json", "-o", "-", *options)
+        answer = json.loads(done.stdout)
+        assert (answer["audio_track"], bool(answer["text"])) == (heard, heard > 0)
+
+
+def test_a_recording_known_by_its_names_ending_alone_is_heard_on_a_server(
+    run: Run, server: Server, speech: Path, spoken_text: str, tmp_path: Path
+) -> None:
+    name = tmp_path / "звонок «№ 5».g722"
+    subprocess.run([find_ffmpeg(), "-v", "error", "-i", speech, name], check=True)
+    assert run("transcribe", name, "--server", server.url, "-o", "-").stdout.split() == spoken_text.split()
 
 
 def test_what_is_hopeless_for_all_ends_the_program_while_others_are_still_being_answered(

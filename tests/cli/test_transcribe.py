@@ -183,3 +183,21 @@ def test_subtitles_have_the_lines_that_were_asked_for(run: Run, speech: Path) ->
     said = [line for line in done.stdout.splitlines()[1:] if line and "-->" not in line]
     assert max(map(len, said)) <= 20
     assert len(said) == done.stdout.count("-->")
+
+
+def test_keywords_are_the_same_here_and_on_a_server(
+    run: Run, server: Server, tmp_path: Path, speech: Path, spoken_text: str
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("Шарф\n", encoding="utf-8")
+    expected = spoken_text.replace("больница", "Больница").replace("шарфе", "Шарфе")
+    options = ("--keywords", "Больница, Kubernetes", "--keywords-file", words, "-o", "-")
+    assert run("transcribe", speech, *options).stdout.split() == expected.split()
+    assert run("transcribe", speech, *options, "--server", server.url).stdout.split() == expected.split()
+
+
+def test_who_spoke_is_told_where_it_is_asked(run: Run, server: Server, speech: Path) -> None:
+    there = run("transcribe", speech, "-f", "srt", "--speakers", "2", "-o", "-", "--server", server.url)
+    assert (there.returncode, there.stdout.count("\nB: ") > 0) == (0, True), there.stderr
+    refused = run("transcribe", speech, "--speakers", "many", "--server", server.url)
+    assert (refused.returncode, "auto" in refused.stderr) == (2, True)

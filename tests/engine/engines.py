@@ -16,10 +16,11 @@ from torch import Tensor
 
 from asr_core.engine.compute import Load
 from asr_core.engine.engine import Engine
+from asr_core.model.glossary import Glossary
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.model.weights import DEMO
 from asr_core.settings import Settings
-from asr_core.types import SAMPLE_RATE, Hypothesis, Transcript
+from asr_core.types import SAMPLE_RATE, Hypothesis, KeywordsSpelling, Spelling, Transcript
 
 SAMPLE = DEMO.with_name("speech.wav")
 SAMPLE_TEXT = DEMO.with_name("speech.txt").read_text(encoding="utf-8").strip()
@@ -40,11 +41,14 @@ class Gate:
         self.batches: list[int] = []
         self.threads: list[int] = []
         """Threads inside torch for each of the batches."""
+        self.n_glossaries = 0
         self.poison: int | None = None
         """Number of samples of a waveform that the model is to fail on."""
         self._recognizer = load_recognizer("demo", precision="fp32")
         self.device, self.precision = self._recognizer.device, self._recognizer.precision
         self.precision_reason, self.kernels = self._recognizer.precision_reason, self._recognizer.kernels
+        self.languages = self._recognizer.languages
+        self.hears_keywords = self._recognizer.hears_keywords
 
     def __call__(self, progress: object) -> Recognizer:
         return self
@@ -58,13 +62,19 @@ class Gate:
     def two_threads_are_exact(self) -> bool:
         return self._recognizer.two_threads_are_exact()
 
-    def recognize(self, waveforms: Sequence[Tensor]) -> list[Hypothesis]:
+    def glossary(self, keywords: Sequence[Sequence[Spelling]], style: KeywordsSpelling) -> Glossary:
+        self.n_glossaries += 1
+        return self._recognizer.glossary(keywords, style)
+
+    def recognize(
+        self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
+    ) -> list[Hypothesis]:
         self.batches.append(len(waveforms))
         self.threads.append(torch.get_num_threads())
         assert self.open.wait(60)
         if any(len(waveform) == self.poison for waveform in waveforms):
             raise RuntimeError("poison")
-        return self._recognizer.recognize(waveforms)
+        return self._recognizer.recognize(waveforms, glossaries)
 
 
 def read(path: Path) -> np.ndarray:

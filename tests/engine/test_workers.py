@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from asr_core.audio.vad import SileroNetwork
+from asr_core.engine.compute import Piece, Workers
 from asr_core.engine.engine import Engine
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
-from asr_core.types import SAMPLE_RATE, JobOptions, Transcript
+from asr_core.model.recognizer import Recognizer
+from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Span, Token, Transcript
 from tests.engine.engines import SAMPLE, Gate, read, run, running, settings, transcribe, until, write
 
 
@@ -147,3 +151,18 @@ def test_whoever_waits_for_the_model_is_told_that_the_engine_stops() -> None:
             await waiting
 
     run(scenario)
+
+
+def test_a_batch_for_several_models_is_heard_by_each_chunks_own() -> None:
+    class Says:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def recognize(self, waveforms: list[Tensor], glossaries: list[None]) -> list[Hypothesis]:
+            return [Hypothesis((Token(f"{self.name}{len(waveform)}", 0, 0.0),), 1) for waveform in waveforms]
+
+    workers = Workers({}, 1, 1)
+    workers.recognizers = {name: cast(Recognizer, Says(name)) for name in "ab"}
+    silences = [Chunk(0, Span(0, n), np.zeros(n, np.int16), np.zeros(1, np.float32)) for n in (1, 2, 3)]
+    heard = workers.recognize([Piece(name, chunk) for name, chunk in zip("bab", silences, strict=True)])
+    assert [hypothesis.text for hypothesis in heard] == ["b1", "a2", "b3"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import subprocess
@@ -19,6 +20,7 @@ from asr_core.errors import CheckpointError
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
+from asr_core.model.weights import MD5
 from reference.checkpoints import configuration, random_weights, save
 from tests.model.waveforms import noise
 
@@ -218,9 +220,9 @@ def test_a_fine_tuned_checkpoint_goes_over_its_base(tmp_path: Path) -> None:
     cfg = configuration("v3_ctc")
     base, tuned = random_weights(cfg, seed=0), random_weights(cfg, seed=1)
     changed = {name: tensor for name, tensor in tuned.items() if name.startswith("head.")}
-    save(tmp_path, "v3_ctc", cfg, base)
+    save(tmp_path, "own_base", cfg, base)
     expected = NativeRecognizer(save(tmp_path, "merged", cfg, base | changed), tmp_path, CPU_FP32)
-    ours = NativeRecognizer(fine_tuned(tmp_path, "v3_ctc", changed), tmp_path, CPU_FP32)
+    ours = NativeRecognizer(fine_tuned(tmp_path, "own_base", changed), tmp_path, CPU_FP32)
     waveforms = noise(16_000)
     torch.testing.assert_close(ours.log_probs(waveforms), expected.log_probs(waveforms))
 
@@ -228,6 +230,41 @@ def test_a_fine_tuned_checkpoint_goes_over_its_base(tmp_path: Path) -> None:
 def test_a_fine_tuned_checkpoint_without_its_base_says_which_is_needed(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"fine-tuned from v3_ctc: its weights, v3_ctc\.ckpt"):
         read_checkpoint(fine_tuned(tmp_path, "v3_ctc", {}), tmp_path)
+
+
+def test_a_base_that_is_not_the_official_file_of_its_name_is_refused(
+    checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "v3_ctc.ckpt"
+    base.write_bytes(checkpoint("v3_ctc").read_bytes())
+    tuned = fine_tuned(tmp_path, "v3_ctc", {})
+    with pytest.raises(CheckpointError, match=r"v3_ctc\.ckpt is damaged, or not the official file"):
+        read_checkpoint(tuned, tmp_path)
+    monkeypatch.setitem(MD5, "v3_ctc", hashlib.md5(base.read_bytes()).hexdigest())
+    read_checkpoint(tuned, tmp_path)
+
+
+@pytest.mark.parametrize("written", [dict, OmegaConf.create], ids=["dict", "OmegaConf"])
+def test_a_fine_tuned_checkpoint_with_a_configuration_of_its_own_needs_no_base(
+    written: Callable[[dict[str, Any]], Any], tmp_path: Path
+) -> None:
+    cfg = configuration("multilingual_ctc")
+    weights = random_weights(cfg)
+    expected = NativeRecognizer(save(tmp_path, "whole", cfg, weights), tmp_path, CPU_FP32)
+    hyper = {"model_name": "multilingual_ssl", "model_cfg": written(cfg), "learning_rate": 1e-4}
+    document = {"state_dict": weights | {"loss.weight": torch.ones(3)}, "hyper_parameters": hyper}
+    torch.save(document, tmp_path / "tuned.ckpt")
+    ours = NativeRecognizer(tmp_path / "tuned.ckpt", tmp_path, CPU_FP32)
+    torch.testing.assert_close(ours.log_probs(noise(16_000)), expected.log_probs(noise(16_000)))
+
+
+def test_a_fine_tuned_checkpoint_takes_its_bases_tokenizer(tmp_path: Path) -> None:
+    cfg = configuration("v3_e2e_ctc")
+    weights = random_weights(cfg)
+    save(tmp_path, "v3_e2e_ctc", cfg, weights)
+    hyper = {"model_name": "v3_e2e_ctc", "model_cfg": cfg}
+    torch.save({"state_dict": weights, "hyper_parameters": hyper}, tmp_path / "tuned.ckpt")
+    assert read_checkpoint(tmp_path / "tuned.ckpt", tmp_path).tokenizer == tmp_path / "v3_e2e_ctc_tokenizer.model"
 
 
 def test_the_name_of_a_base_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
@@ -242,6 +279,7 @@ import re, sys, torch
 from pathlib import Path
 from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
+from asr_core.model.weights import MD5
 
 def peak():  # of this program alone: getrusage would count the parent that it was forked from
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024

@@ -74,13 +74,13 @@ def test_silence_and_clipping_give_finite_results(precision: Precision, load: Lo
 def test_the_prediction_network_runs_once_for_each_emission_and_once_to_begin(load: Load) -> None:
     recognizer = load("v2_rnnt")
     calls: list[int] = []
-    predict = RnntHead._predict
+    predict = RnntHead.predict
 
     def counting(self: RnntHead, label: int, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         calls.append(label)
         return predict(self, label, state)
 
-    with patch.object(RnntHead, "_predict", counting):
+    with patch.object(RnntHead, "predict", counting):
         (hypothesis,) = recognizer.recognize(noise(30_000))
     assert len(hypothesis.tokens) > 10
     assert len(calls) == len(hypothesis.tokens) + 1

@@ -45,7 +45,7 @@ def test_every_setting_is_documented_with_its_default(
 
 @pytest.mark.parametrize("readme", READMES)
 def test_every_official_model_is_in_the_table_of_models(readme: str) -> None:
-    rows = re.findall(r"^\| (`v.+?) \|", read(readme), re.MULTILINE)
+    rows = re.findall(r"^\| (`(?:v\d|multi).+?) \|", read(readme), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(MD5)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sysconfig
 import tomllib
@@ -18,6 +20,10 @@ LINUX = {"sys_platform": "linux", "platform_system": "Linux"}
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 Package = dict[str, Any]
+
+
+def read(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +106,18 @@ def test_the_server_is_installed_without_the_tools_of_its_developers() -> None:
     shipped, everything = exported("3.12", "--no-dev"), exported("3.12")
     assert {"bentoml", "torch", "gigaam", "silero-vad"} <= shipped.keys()
     assert {"pytest", "mypy", "openai", "hypothesis"} <= everything.keys() - shipped.keys()
+
+
+def test_the_bill_of_materials_has_what_the_image_installs_and_where_it_comes_from() -> None:
+    (line,) = re.findall(r"^\t@\.venv/bin/uv (export .*cyclonedx.*) -o \S+ >/dev/null$", read("Makefile"), re.MULTILINE)
+    bill = json.loads(uv(*line.split()))
+    assert bill["bomFormat"] == "CycloneDX"
+    components = {component["name"]: component for component in bill["components"]}
+    shipped = exported("3.12", "--no-dev")
+    assert shipped.keys() <= components.keys()
+    assert components["bentoml"]["version"] == shipped["bentoml"]
+    assert components["bentoml"]["purl"] == f"pkg:pypi/bentoml@{shipped['bentoml']}"
+    assert not {"pytest", "docling-gigaam"} & components.keys()
 
 
 def test_no_address_of_the_machine_that_made_the_lock_is_left_in_it() -> None:

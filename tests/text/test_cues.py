@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_core.text.cues import Cue, CueLayout, cues
+from asr_core.text.cues import Cue, CueLayout, TimedWord, cues
 from asr_core.types import Segment, Transcript, Word
 from tests.text.strategies import layouts, transcripts
 
@@ -99,12 +99,12 @@ def test_a_word_alone_has_no_neighbour_that_it_could_join(spoken: list[tuple[str
     for text, pause, length in spoken:
         phrases.append(phrase(len(phrases), (text, clock + pause, clock + pause + length)))
         clock += pause + length
-    words, groups = iter(words_of(Transcript(tuple(phrases), clock))), []
+    words, groups = map(TimedWord.of, words_of(Transcript(tuple(phrases), clock))), []
     for cue in cues(Transcript(tuple(phrases), clock), USUAL):
         groups.append([next(words) for line in cue.lines for _ in line.split()])
     for before, after in pairwise(groups):
         if len(before) == 1 or len(after) == 1:
-            assert after[0].start_s - before[-1].end_s >= 0.6 or not USUAL.fits([*before, *after])
+            assert after[0].start_ms - before[-1].end_ms >= 600 or not USUAL.fits([*before, *after])
 
 
 def test_one_word_answers_stay_for_a_second_each() -> None:

@@ -15,13 +15,13 @@ from openai.types.audio import Transcription, TranscriptionVerbose
 
 from asr_core.audio.ffmpeg import find_ffmpeg
 from asr_core.text.cues import CueLayout, cues
+from asr_core.text.encoding import to_json
 from asr_core.text.formats import (
     FORMATS,
     RenderOptions,
     delta_text,
     logprob_entries,
     render,
-    to_json,
 )
 from asr_core.text.words import MIN_LOG_PROB
 from asr_core.types import ResponseFormat, Segment, Token, Transcript, Word
@@ -292,6 +292,15 @@ def test_json_never_holds_infinities_or_nan(log_prob: float) -> None:
     assert answer(transcript, "verbose_json")["segments"][0]["avg_logprob"] == expected
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"logprob": log_prob})
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(st.recursive(plain, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)))
+def test_what_is_encoded_in_pieces_is_what_would_be_encoded_at_once(value: Any) -> None:
+    for whole in (value, {"few": [value], "many": [value, 1, "[,]"] * 100}):
+        assert to_json(whole) == json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
 @pytest.mark.parametrize(

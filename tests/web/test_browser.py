@@ -140,6 +140,20 @@ def test_a_recording_becomes_its_text_with_times(open_page: Open, speech: Path, 
     expect(page.locator("#news")).to_have_text("Done, the text is ready.")
 
 
+def test_keywords_are_listened_for_and_remembered(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    expect(page.locator("#keywords")).to_be_hidden()
+    page.locator("#keywords-box summary").click()
+    page.locator("#keywords").fill("Больница, Kubernetes")
+    send(page, speech)
+    wait_for_text(page)
+    assert "Больница" in text_of(page)
+    another = page.context.new_page()
+    another.goto(page.url)
+    expect(another.locator("#keywords")).to_be_visible()
+    expect(another.locator("#keywords")).to_have_value("Больница, Kubernetes")
+
+
 def test_a_dropped_file_is_transcribed(open_page: Open, speech: Path, spoken_text: str) -> None:
     page = open_page()
     drop(page, speech)
@@ -289,6 +303,8 @@ def test_a_tab_with_a_text_that_was_not_saved_is_closed_only_if_its_reader_agree
         page.close(run_before_unload=True)
     assert asked.value.type == "beforeunload"
     asked.value.dismiss()
+    wait_for_text(page)
+    page.get_by_role("button", name="TXT").click()  # what is saved is not asked about, also when this test's tab goes
 
 
 def test_a_word_can_be_clicked_to_be_heard_and_is_marked_while_it_is(
@@ -734,3 +750,38 @@ def test_where_pages_may_keep_nothing_a_key_lasts_as_long_as_the_page(
     assert text_of(page) == spoken_text
     page.get_by_role("button", name="Забыть ключ").click()
     expect(page.locator("#key-input")).to_be_visible()
+
+
+def test_who_spoke_is_shown_can_be_named_and_goes_into_the_downloads(open_page: Open, speech: Path) -> None:
+    page = open_page()
+    page.get_by_label("Who spoke").check()
+    send(page, speech)
+    wait_for_text(page)
+    names = page.get_by_label("Speaker’s name")
+    assert [name.input_value() for name in names.all()] == ["A", "B"] * 3
+    names.nth(0).fill("Анна")
+    names.nth(0).press("Enter")
+    assert [name.input_value() for name in names.all()] == ["Анна", "B"] * 3
+    with page.expect_download() as download:
+        page.get_by_role("button", name="VTT").click()
+    subtitles = Path(download.value.path()).read_text()
+    assert subtitles.count("<v Анна>") >= 3
+    assert "<v A>" not in subtitles
+
+
+def test_what_is_said_into_the_microphone_is_read_while_it_is_said(
+    chromium: BrowserType, locked_server: Server, speech: Path, spoken_text: str
+) -> None:
+    options = [*OPTIONS, f"--use-file-for-fake-audio-capture={speech}"]
+    browser = chromium.launch(executable_path=CHROMIUM, args=options)
+    try:
+        page = browser.new_context(locale="en-US", permissions=["microphone"]).new_page()
+        page.goto(locked_server.url)
+        page.locator("#key-input").fill("сезам-1")
+        page.locator("#key button").click()
+        page.get_by_role("button", name="Record your voice").click()
+        expect(page.locator("#live")).to_contain_text(" ".join(spoken_text.split()[1:4]), timeout=WAIT_MS)
+        page.locator("#stop").click()
+        expect(page.locator("#head")).to_be_visible(timeout=WAIT_MS)
+    finally:
+        browser.close()

@@ -28,8 +28,8 @@ def read(name: str) -> str:
 
 
 def imports(name: str) -> set[str]:
-    """The modules that a module names, each beside it."""
-    return set(re.findall(r'\bfrom "\./([^"]+)"', read(name)))
+    """The modules that a module names, each beside it; an AudioWorklet's has the document's address for it."""
+    return set(re.findall(r'(?:\bfrom "\./|addModule\("page/)([^"]+)"', read(name)))
 
 
 class Document(HTMLParser):

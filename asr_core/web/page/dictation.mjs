@@ -1,4 +1,5 @@
 import { $, keepFocus } from "./dom.mjs";
+import { Live } from "./live.mjs";
 import { Recording } from "./microphone.mjs";
 import { explain, loseMicrophone, record } from "./state.mjs";
 import { clock } from "./times.mjs";
@@ -7,8 +8,8 @@ const REASONS = { NotAllowedError: "mic_denied", NotFoundError: "mic_missing" };
 
 /** Speaking instead of choosing a file. */
 export class Dictation {
-  constructor({ state, t, view, work }) {
-    Object.assign(this, { state, t, view, work });
+  constructor({ state, t, view, server, work }) {
+    Object.assign(this, { state, t, view, server, work });
     this.recording = null;
     $("record").onclick = () => this.start();
     $("stop").onclick = () => this.finish();
@@ -36,6 +37,8 @@ export class Dictation {
 
   #begin(recording) {
     this.recording = recording;
+    $("live").textContent = "";
+    this.live = new Live(recording.stream, this.server, showText);
     record(this.state);
     this.view.render();
     keepFocus($("stop"));
@@ -43,6 +46,7 @@ export class Dictation {
 
   /** What was said so far waits for the user, who alone knows whether it is worth sending. */
   #lose() {
+    this.live.stop();
     loseMicrophone(this.state);
     this.view.render();
   }
@@ -77,6 +81,7 @@ export class Dictation {
   #take() {
     const taken = this.recording;
     this.recording = null;
+    this.live?.stop();
     return taken;
   }
 }
@@ -84,4 +89,10 @@ export class Dictation {
 function showLevel(seconds, level) {
   $("recorded").textContent = clock(seconds);
   $("level").style.transform = `scaleX(${level})`;
+}
+
+function showText(text) {
+  const place = $("live");
+  place.textContent = text;
+  place.scrollTop = place.scrollHeight;
 }

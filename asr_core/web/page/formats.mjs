@@ -1,7 +1,9 @@
 // What can be downloaded: byte for byte what the server answers in the same format.
 
+import { cues } from "./cues.mjs";
+
 /** OpenAI's `verbose_json` object with segments and words, from a stream's segments and its last object. */
-export function verboseJson(segments, done) {
+function verboseJson(segments, done) {
   const { type: _, usage, ...head } = done ?? cutShort(segments);
   return {
     ...head,
@@ -17,16 +19,17 @@ function cutShort(segments) {
   return { task: "transcribe", language: "russian", duration: segments.at(-1).end, text };
 }
 
-/** From `verboseJson`'s object to the text of a file with that ending. */
+/** From a stream's segments and its last object, null if it broke off, to the text of a file with that ending. */
 export const FORMATS = {
-  txt: (result) => result.text,
-  srt: (result) =>
-    [...cues(result.segments)]
-      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${cue.text.replaceAll("-->", "→")}\n\n`)
+  txt: (segments, done) => (done ?? cutShort(segments)).text,
+  srt: (segments, done) =>
+    shown(segments, done)
+      .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${said(cue).replaceAll("-->", "→")}\n\n`)
       .join(""),
-  vtt: (result) =>
-    "WEBVTT\n\n" + [...cues(result.segments)].map((cue) => `${timing(cue, ".")}\n${escaped(cue.text)}\n\n`).join(""),
-  json: (result) => JSON.stringify(result, null, 2),
+  vtt: (segments, done) =>
+    "WEBVTT\n\n" +
+    shown(segments, done).map((cue) => `${timing(cue, ".")}\n${voice(cue)}${escaped(cue.text)}\n\n`).join(""),
+  json: (segments, done) => JSON.stringify(verboseJson(segments, done), null, 2),
 };
 
 /** A file's name for what was made of the recording `name`. */
@@ -41,14 +44,9 @@ export function soundEnding(type) {
   return kind === "mp4" ? "m4a" : kind;
 }
 
-/** Text to show from `start` until before `end`, ms: at least 1 ms long, and never before the cue ahead has ended. */
-function* cues(segments) {
-  let end = 0;
-  for (const segment of segments) {
-    const start = Math.max(end, Math.round(segment.start * 1000));
-    end = Math.max(start + 1, Math.round(segment.end * 1000));
-    yield { start, end, text: segment.text };
-  }
+function shown(segments, done) {
+  const found = [...cues(segments, (done ?? cutShort(segments)).duration)];
+  return found.map(({ start, end, lines, speaker }) => ({ start, end, speaker, text: lines.join("\n") }));
 }
 
 const timing = (cue, mark) => `${stamp(cue.start, mark)} --> ${stamp(cue.end, mark)}`;
@@ -58,5 +56,9 @@ function stamp(ms, mark) {
   const s = Math.floor(ms / 1000);
   return `${pad(Math.floor(s / 3600), 2)}:${pad(Math.floor(s / 60) % 60, 2)}:${pad(s % 60, 2)}${mark}${pad(ms % 1000, 3)}`;
 }
+
+const said = (cue) => (cue.speaker === undefined ? cue.text : `${cue.speaker}: ${cue.text}`);
+
+const voice = (cue) => (cue.speaker === undefined ? "" : `<v ${escaped(cue.speaker)}>`);
 
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

@@ -3,6 +3,7 @@
 import { Access } from "./access.mjs";
 import { Dictation } from "./dictation.mjs";
 import { $, all } from "./dom.mjs";
+import { Keywords } from "./keywords.mjs";
 import { firstLanguage, loadStrings, rememberLanguage, translator } from "./language.mjs";
 import { Memory } from "./memory.mjs";
 import { Player } from "./player.mjs";
@@ -10,6 +11,7 @@ import { Question } from "./question.mjs";
 import { Saving } from "./saving.mjs";
 import { Server } from "./server.mjs";
 import { isFree, loss, newState } from "./state.mjs";
+import { Speakers } from "./speakers.mjs";
 import { Strip } from "./strip.mjs";
 import { Transcript } from "./transcript.mjs";
 import { View } from "./view.mjs";
@@ -19,16 +21,17 @@ const strings = await loadStrings();
 const lasting = new Memory(() => localStorage);
 const state = newState(firstLanguage(strings, lasting, navigator.language));
 const t = translator(strings, state);
-const server = new Server(new Memory(() => sessionStorage));
+const server = new Server(new Memory(() => sessionStorage), new Keywords(lasting));
 const strip = new Strip($("strip"));
-const transcript = new Transcript($("text"), t, (index) => player.playFrom(state.words[index].start));
+const speakers = new Speakers();
+const transcript = new Transcript($("text"), t, speakers, (index) => player.playFrom(state.words[index].start));
 const player = new Player({ state, t, strip, transcript, onChange: () => view.render() });
 const view = new View({ state, t, server, player, transcript });
 const question = new Question({ state, view });
-const work = new Work({ state, view, server, player, strip, transcript, question, onProblem: () => access.watch() });
+const work = new Work({ state, view, server, player, strip, transcript, speakers, question, onProblem: () => access.watch() });
 const access = new Access({ state, view, server, work });
-new Dictation({ state, t, view, work });
-new Saving({ state, view });
+new Dictation({ state, t, view, server, work });
+new Saving({ state, view, speakers });
 
 $("choose").onclick = () => $("file").click();
 $("file").onchange = () => {

@@ -1,5 +1,5 @@
 import { $, all } from "./dom.mjs";
-import { downloadName, FORMATS, soundEnding, verboseJson } from "./formats.mjs";
+import { downloadName, FORMATS, soundEnding } from "./formats.mjs";
 import { say } from "./state.mjs";
 
 const KEEP_URL_MS = 60_000;
@@ -7,20 +7,19 @@ const SHOWN_MS = 2000;
 
 /** Taking along what is on the page: as a file, or on the clipboard. */
 export class Saving {
-  constructor({ state, view }) {
-    Object.assign(this, { state, view });
+  constructor({ state, view, speakers }) {
+    Object.assign(this, { state, view, speakers });
     $("copy").onclick = () => this.#copy();
     for (const button of all("[data-format]")) button.onclick = () => this.#saveText(button.dataset.format);
     for (const button of all("[data-sound]")) button.onclick = () => this.#saveSound();
   }
 
-  #result() {
-    return verboseJson(this.state.segments, this.state.done);
+  #as(format) {
+    return FORMATS[format](this.speakers.named(this.state.segments), this.state.done);
   }
 
   #saveText(format) {
-    const content = FORMATS[format](this.#result());
-    save(new Blob([content], { type: "text/plain" }), downloadName(this.state.file.name, format));
+    save(new Blob([this.#as(format)], { type: "text/plain" }), downloadName(this.state.file.name, format));
     this.state.isTextSaved = true;
   }
 
@@ -33,7 +32,7 @@ export class Saving {
   async #copy() {
     const { state, view } = this;
     const { file } = state;
-    const outcome = await copy(this.#result().text).then(() => "copied", () => "copy_failed");
+    const outcome = await copy(this.#as("txt")).then(() => "copied", () => "copy_failed");
     if (outcome === "copied" && file === state.file) state.isTextSaved = true;
     state.copied = outcome;
     say(state, outcome);

@@ -5,9 +5,9 @@ import { Lines, Problem } from "./answers.mjs";
 const KEY = "gigaam-asr-key";
 
 export class Server {
-  /** `memory` keeps the key. */
-  constructor(memory) {
-    this.memory = memory;
+  /** `memory` keeps the key, `keywords.text` is what to listen for. */
+  constructor(memory, keywords) {
+    Object.assign(this, { memory, keywords });
   }
 
   get hasKey() {
@@ -42,12 +42,22 @@ export class Server {
     }
   }
 
+  /** A WebSocket for live text. A socket has no headers and a key may have any letters: a short-lived one takes its place. */
+  async openLive() {
+    const response = await fetch("v1/realtime/client_secrets", { method: "POST", headers: this.#headers(), body: "{}" });
+    if (!response.ok) throw Problem.from(response.status, await response.text());
+    const { value } = await response.json();
+    const url = new URL("v1/realtime?intent=transcription", document.baseURI);
+    url.protocol = url.protocol.replace("http", "ws");
+    return new WebSocket(url, ["realtime", `openai-insecure-api-key.${value}`]);
+  }
+
   /**
-   * Have `file` transcribed: `onSent` hears how much of it has been sent (0..1), `onSegments` the segments as they are
+   * Have `file` transcribed, as `fields` ask for: `onSent` hears how much of it has been sent (0..1), `onSegments` the segments as they are
    * recognised. Resolves with the stream's last object; rejects with Problem, or with the signal's reason.
    * XMLHttpRequest, because fetch cannot tell how far an upload is.
    */
-  transcribe(file, { onSent, onSegments }, signal) {
+  transcribe(file, fields, { onSent, onSegments }, signal) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       const giveUp = (reason) => {
@@ -67,7 +77,7 @@ export class Server {
       signal.addEventListener("abort", () => giveUp(signal.reason));
       request.open("POST", "transcribe_stream");
       for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
-      request.send(formOf(file));
+      request.send(formOf(file, { keywords: this.keywords.text, ...fields }));
     });
   }
 
@@ -96,8 +106,9 @@ function receiver(request, { onSegments, onDone, onProblem }) {
   };
 }
 
-function formOf(file) {
+function formOf(file, fields) {
   const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) if (value) form.append(name, value);
   form.append("file", file, "recording"); // its name is nobody's business
   return form;
 }

@@ -24,7 +24,7 @@ const nothing = () => ({
   sent: 0, // how much of it, 0..1
   duration: NaN, // seconds, as soon as anybody knows
   segments: [],
-  words: [], // of all segments: `text`, `start`, `end`
+  words: [], // of all segments: `text`, `start`, `end`, and the number of its speaker's `colour`
   isTextSaved: false,
   done: null, // the stream's last object
   problem: null, // a Problem
@@ -84,10 +84,11 @@ export function send(state, sent, now) {
   say(state, "waiting");
 }
 
-/** Segments have been recognised. */
-export function hear(state, segments) {
+/** Segments have been recognised; `speakers` know whose colour is which. */
+export function hear(state, segments, speakers) {
   for (const segment of segments) {
-    state.words.push(...segment.words.map(({ word, start, end }) => ({ text: word, start, end })));
+    const colour = segment.speaker === undefined ? {} : { colour: speakers.colour(segment.speaker) };
+    state.words.push(...segment.words.map(({ word, start, end }) => ({ text: word, start, end, ...colour })));
   }
   state.segments.push(...segments);
 }

@@ -113,7 +113,8 @@ export class Strip {
       this.pen.roundRect(word.x - left - 4, y - 11, word.width + 8, 22, 5);
       this.pen.fill();
     }
-    this.pen.fillStyle = isCurrent ? colour("on-accent") : colour("ink");
+    const own = word.colour >= 0 ? colour(`speaker-${word.colour}`) : colour("ink");
+    this.pen.fillStyle = isCurrent ? colour("on-accent") : own;
     this.pen.fillText(word.text, word.x - left, y + 1);
   }
 

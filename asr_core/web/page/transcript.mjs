@@ -1,11 +1,12 @@
 import { isInView } from "./dom.mjs";
+import { nameField } from "./speakers.mjs";
 import { clock, lastBegun } from "./times.mjs";
 
 /** The text as it is read: a line for each segment, each word a place to listen from. */
 export class Transcript {
   /** `t` names the times in the page's language; `onPick` hears the index of a word that was chosen. */
-  constructor(box, t, onPick) {
-    Object.assign(this, { box, t, onPick });
+  constructor(box, t, speakers, onPick) {
+    Object.assign(this, { box, t, speakers, onPick });
     this.clear();
     box.addEventListener("click", (event) => this.click(event));
     box.addEventListener("keydown", (event) => this.key(event));
@@ -15,6 +16,7 @@ export class Transcript {
     this.spans = [];
     this.lines = []; // of each: `start`, the index of its first word
     this.current = this.cursor = -1;
+    this.speaker = undefined; // of the last line
     this.box.replaceChildren();
   }
 
@@ -31,9 +33,27 @@ export class Transcript {
     }
     this.lines.push({ start: firstIndex });
     line.append(time, words);
+    if (segment.speaker !== this.speaker) this.box.append(this.#head(segment.speaker));
+    this.speaker = segment.speaker;
     this.box.append(line);
     this.#name(time);
     if (this.cursor < 0) this.moveTo(0, false);
+  }
+
+  /** The head of a turn: whose it is. */
+  #head(speaker) {
+    const head = document.createElement("div");
+    head.className = "turn";
+    head.append(nameField(speaker, this.speakers, this.t("speaker"), (who, name) => this.#call(who, name)));
+    return head;
+  }
+
+  /** Everywhere in the text a speaker is called what was typed at one place. */
+  #call(speaker, name) {
+    this.speakers.rename(speaker, name);
+    for (const field of this.box.querySelectorAll("input.speaker")) {
+      if (field.dataset.speaker === speaker) field.value = this.speakers.name(speaker);
+    }
   }
 
   #span(text, index) {
@@ -51,6 +71,7 @@ export class Transcript {
 
   rename() {
     this.box.querySelectorAll("button").forEach((time) => this.#name(time));
+    this.box.querySelectorAll("input").forEach((field) => field.setAttribute("aria-label", this.t("speaker")));
   }
 
   click(event) {

@@ -5,8 +5,8 @@ import { begin, fail, finish, forget, hear, heardS, isFree, loss, send } from ".
 /** A recording on its way to becoming text. */
 export class Work {
   /** `onProblem` is called when the server's state may be another than it was. */
-  constructor({ state, view, server, player, strip, transcript, question, onProblem }) {
-    Object.assign(this, { state, view, server, player, strip, transcript, question, onProblem });
+  constructor({ state, view, server, player, strip, transcript, speakers, question, onProblem }) {
+    Object.assign(this, { state, view, server, player, strip, transcript, speakers, question, onProblem });
     $("cancel").onclick = () => this.abort.abort();
     $("retry").onclick = () => this.start(state.file);
     $("dismiss").onclick = $("another").onclick = () => this.#another();
@@ -38,7 +38,7 @@ export class Work {
     const events = { onSent: (sent) => this.#onSent(sent), onSegments: (segments) => this.#onSegments(segments) };
     try {
       await this.server.ask("v1/models", signal); // a wrong key is better known before hours of sound are sent
-      finish(this.state, await this.server.transcribe(file, events, signal), performance.now());
+      finish(this.state, await this.server.transcribe(file, fieldsAskedFor(), events, signal), performance.now());
       this.strip.extend(this.state.duration);
     } catch (error) {
       fail(this.state, signal.aborted ? new Problem(0, { code: "cancelled" }) : asProblem(error), this.server.hasKey);
@@ -60,7 +60,7 @@ export class Work {
       this.transcript.add(segment, index);
       index += segment.words.length;
     }
-    hear(state, segments);
+    hear(state, segments, this.speakers);
     if (isFirst) this.view.render();
     else this.view.renderProgress();
     if (Number.isFinite(state.duration)) this.strip.draw();
@@ -88,9 +88,15 @@ export class Work {
   /** Nothing of a recording before this one stays on the page. */
   #empty() {
     this.transcript.clear();
+    this.speakers.clear();
     this.strip.clear(this.state.words);
     this.player.unload();
   }
+}
+
+/** What the page's switch asks for. */
+function fieldsAskedFor() {
+  return $("who").checked ? { channels: "auto", speakers: "auto" } : {};
 }
 
 function asProblem(error) {

@@ -1,42 +1,45 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { downloadName, FORMATS, soundEnding, verboseJson } from "../../../asr_core/web/page/formats.mjs";
+import { downloadName, FORMATS, soundEnding } from "../../../asr_core/web/page/formats.mjs";
 
-const words = (...texts) => texts.map((word, i) => ({ word, start: i, end: i + 0.5 }));
+const words = (start, end, ...texts) => {
+  const lasts = (end - start) / texts.length;
+  return texts.map((word, i) => ({ word, start: start + i * lasts, end: start + (i + 1) * lasts }));
+};
 const SEGMENTS = [
-  { type: "segment", id: 0, start: 0, end: 1.5, text: "раз & два", words: words("раз", "&", "два") },
-  { type: "segment", id: 1, start: 1.4996, end: 1.4996, text: "<b> --> три", words: words("<b>", "-->", "три") },
-  { type: "segment", id: 2, start: 3725.25, end: 36000, text: "всё", words: words("всё") },
+  { type: "segment", id: 0, start: 0, end: 1.5, text: "раз & два", words: words(0, 1.5, "раз", "&", "два") },
+  { type: "segment", id: 1, start: 2, end: 4.5, text: "<b> --> три", words: words(2, 4.5, "<b>", "-->", "три") },
+  { type: "segment", id: 2, start: 3725.25, end: 36000, text: "всё", words: words(3725.25, 36000, "всё") },
 ];
 const DONE = { type: "done", duration: 36001, text: "раз & два <b> --> три всё", usage: { type: "duration", seconds: 36001 } };
 
 test("the stream's pieces make OpenAI's verbose object", () => {
-  const whole = verboseJson(SEGMENTS, DONE);
+  const whole = JSON.parse(FORMATS.json(SEGMENTS, DONE));
   assert.deepEqual(Object.keys(whole), ["duration", "text", "segments", "words", "usage"]);
   assert.deepEqual(whole.segments[0], { id: 0, start: 0, end: 1.5, text: "раз & два" });
   assert.deepEqual(whole.words.map(({ word }) => word).join(" "), DONE.text);
 });
 
 test("a stream that broke off makes the same object of what had come", () => {
-  const part = verboseJson(SEGMENTS.slice(0, 2), null);
+  const part = JSON.parse(FORMATS.json(SEGMENTS.slice(0, 2), null));
+  assert.equal(part.text, FORMATS.txt(SEGMENTS.slice(0, 2), null));
   assert.equal(part.text, "раз & два <b> --> три");
-  assert.equal(part.duration, 1.4996);
+  assert.equal(part.duration, 4.5);
   assert.equal(part.words.length, 6);
 });
 
-test("subtitles last, do not overlap, and cannot be mistaken for their own syntax", () => {
-  const whole = verboseJson(SEGMENTS, DONE);
+test("subtitles cannot be mistaken for their own syntax", () => {
   assert.equal(
-    FORMATS.srt(whole),
+    FORMATS.srt(SEGMENTS, DONE),
     "1\n00:00:00,000 --> 00:00:01,500\nраз & два\n\n" +
-      "2\n00:00:01,500 --> 00:00:01,501\n<b> → три\n\n" +
+      "2\n00:00:02,000 --> 00:00:04,500\n<b> → три\n\n" +
       "3\n01:02:05,250 --> 10:00:00,000\nвсё\n\n",
   );
   assert.equal(
-    FORMATS.vtt(whole),
+    FORMATS.vtt(SEGMENTS, DONE),
     "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nраз &amp; два\n\n" +
-      "00:00:01.500 --> 00:00:01.501\n&lt;b&gt; --&gt; три\n\n" +
+      "00:00:02.000 --> 00:00:04.500\n&lt;b&gt; --&gt; три\n\n" +
       "01:02:05.250 --> 10:00:00.000\nвсё\n\n",
   );
 });

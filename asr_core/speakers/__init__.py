@@ -1,0 +1,1 @@
+"""Who spoke: a side in each channel, or voices in one."""

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { FORMATS } from "../../../asr_core/web/page/formats.mjs";
+import { Speakers } from "../../../asr_core/web/page/speakers.mjs";
+
+const SEGMENTS = ["A", "B", "A"].map((speaker, id) => ({
+  ...{ type: "segment", id, start: id, end: id + 0.5, text: "да", speaker },
+  words: [{ word: "да", start: id, end: id + 0.5 }],
+}));
+
+test("speakers have colours in the order in which they speak, and nobody has none", () => {
+  const speakers = new Speakers();
+  assert.deepEqual(["B", "A", "B", undefined].map((speaker) => speakers.colour(speaker)), [0, 1, 0, -1]);
+});
+
+test("a name that was typed goes into every download, and an empty one takes it away", () => {
+  const speakers = new Speakers();
+  speakers.rename("A", "  Анна \n & Ко ");
+  const named = speakers.named(SEGMENTS);
+  assert.deepEqual(JSON.parse(FORMATS.json(named, null)).segments.map(({ speaker }) => speaker), ["Анна & Ко", "B", "Анна & Ко"]);
+  assert.match(FORMATS.srt(named, null), /\nАнна & Ко: да\n\n2\n.*\nB: да\n/);
+  assert.match(FORMATS.vtt(named, null), /\n<v Анна &amp; Ко>да\n/);
+  speakers.rename("A", " ");
+  assert.equal(speakers.name("A"), "A");
+});
+
+test("where nobody is told apart nothing is said of speakers", () => {
+  const [{ speaker: _, ...segment }] = SEGMENTS;
+  assert.deepEqual(new Speakers().named([segment]), [segment]);
+  assert.match(FORMATS.vtt([segment], null), /\nда\n/);
+});

@@ -69,6 +69,14 @@ image = (
     .run("install -d -o $BENTO_USER -g $BENTO_USER /data/models /data/uploads")
     # The requirements are complete; what the packages ask for would add onnx.
     .run(r"mkdir -p /etc/uv && printf '[pip]\nno-deps = true\n' > /etc/uv/uv.toml")
+    # The kernels, for the processors of the image's platform, in one layer, in which their compiler does not stay.
+    # tools/bento.py lays their source where it can be had before the code.
+    .run(
+        "apt-get update && apt-get install --yes --no-install-recommends g++"
+        " && python env/docker/compiled.py"
+        " && install -D --mode 644 --target-directory src/asr_core/model/kernels env/docker/fused-*.so"
+        " && apt-get purge --yes --auto-remove g++ && rm -rf /var/lib/apt/lists/*"
+    )
 )
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from asr_core import runtime
 from asr_core.cli import sample
-from asr_core.cli.speed import alone, at_once
+from asr_core.cli.speed import alone, at_once, threads_alone
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.linear import bf16_is_native
@@ -118,8 +118,11 @@ def _eager(checkpoint: Path) -> Network:
 def _ours(checkpoint: Path, precision: str) -> Network:
     """As the engine computes: one chunk with the threads that it has alone, several on a worker each."""
     recognizer = load_recognizer(str(checkpoint), precision=precision, device="cpu")
+    n_threads = threads_alone(recognizer)
     return lambda waves: (
-        alone(recognizer, waves[0]) if len(waves) == 1 else at_once(recognizer, list(waves), available_cores())
+        alone(recognizer, waves[0], n_threads)
+        if len(waves) == 1
+        else at_once(recognizer, list(waves), available_cores())
     )
 
 

@@ -43,7 +43,8 @@ class Spoken:
     def __init__(self, costly: Recognizer, wordy: Recognizer) -> None:
         self._costly, self._wordy = costly, wordy
         self.device, self.precision = costly.device, costly.precision
-        self.precision_reason, self.languages = costly.precision_reason, wordy.languages
+        self.precision_reason, self.kernels = costly.precision_reason, costly.kernels
+        self.languages = wordy.languages
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         return self._costly.encode(waveforms)

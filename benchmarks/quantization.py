@@ -14,11 +14,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from asr_core.cli import sample
 from asr_core.model.cpu import available_cores
-from asr_core.model.linear import Int8Linear, Target, activation_steps
+from asr_core.model.linear import Int8Linear, Target
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.weights import DEMO
 from asr_core.types import SAMPLE_RATE
@@ -34,30 +33,22 @@ Change = Callable[[NativeRecognizer, NativeRecognizer], None]
 """Takes an int8 network and a bf16 one with the same weights, and changes the first."""
 
 
-class RowwiseInt8Linear:
-    """As `Int8Linear`, with a scale for each frame: the product is scaled after it, so bias and SiLU follow."""
+class OneScale:
+    """As `Int8Linear` without compiled kernels: one scale for all frames."""
 
     def __init__(self, layer: Int8Linear) -> None:
         self.layer = layer
 
     def __call__(self, x: Tensor) -> Tensor:
-        layer = self.layer
-        scales = x.abs().amax(1, keepdim=True).float().clamp_(min=1e-12) / (activation_steps() / 2)
-        quantized = (x / scales).round_().add_(128).to(torch.uint8)
-        y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(quantized, 1.0, 128, layer.weight, layer.scales, layer.zero_points, None),
-            *(1.0, 0, torch.float32, "none", [], ""),
-        )
-        y = (y * scales + layer.bias).to(layer.out_dtype)
-        return functional.silu(y, inplace=True) if layer.activation == "swish" else y
+        return self.layer.by_recording(x)
 
 
-def rowwise(int8: NativeRecognizer, bf16: NativeRecognizer) -> None:
+def one_scale(int8: NativeRecognizer, bf16: NativeRecognizer) -> None:
     for layer in int8.encoder.layers:
         for part in (layer.feed_forward1, layer.feed_forward2, layer.self_attn, layer.conv):
             for name, value in vars(part).items():
                 if isinstance(value, Int8Linear):
-                    setattr(part, name, RowwiseInt8Linear(value))
+                    setattr(part, name, OneScale(value))
 
 
 def without(*names: str) -> Change:
@@ -71,14 +62,9 @@ def without(*names: str) -> Change:
     return change
 
 
-def plain_subsampling(int8: NativeRecognizer, bf16: NativeRecognizer) -> None:
-    int8.encoder.subsampling = bf16.encoder.subsampling
-
-
 VARIANTS: dict[str, Change] = {
-    "all linear layers, a scale for each recording": lambda int8, bf16: None,
-    "the same, a scale for each frame": rowwise,
-    "subsampling in bf16": plain_subsampling,
+    "all linear layers, a scale for each frame": lambda int8, bf16: None,
+    "the same, a scale for each recording": one_scale,
     "attention's projections in bf16": without("self_attn"),
     "convolution modules in bf16": without("conv"),
     "feed-forward in bf16": without("feed_forward1", "feed_forward2"),

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+KERNELS = ROOT / "asr_core" / "model" / "kernels"
 PYTHON_OF_IMAGE = "3.12"
 """As service.py says; the pins name wheels for it."""
 
@@ -21,14 +22,19 @@ def build(home: Path, pins: tuple[str, ...] = ("--wheels", PYTHON_OF_IMAGE)) -> 
     variables = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
-        shutil.copytree(ROOT / "asr_core", context / "asr_core", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "asr_core", context / "asr_core", ignore=shutil.ignore_patterns("__pycache__", "fused-*.so")
+        )
         for name in ("service.py", "bentofile.yaml", "LICENSE"):
             shutil.copy(ROOT / name, context)
         (context / "requirements.txt").write_text(requirements, encoding="utf-8")
         building = [sys.executable, "-m", "bentoml", "build"]
         subprocess.run(building, check=True, cwd=context, env=os.environ | variables, stdout=subprocess.DEVNULL)
     bentos = home / "bentos" / "gigaam_asr"
-    return bentos / (bentos / "latest").read_text(encoding="utf-8").strip()
+    built = bentos / (bentos / "latest").read_text(encoding="utf-8").strip()
+    for name in ("compiled.py", "fused.cpp"):  # what an image's commands see is in this folder alone
+        shutil.copy(KERNELS / name, built / "env" / "docker")
+    return built
 
 
 if __name__ == "__main__":

@@ -71,10 +71,15 @@ if sys.platform == "linux" and torch.version.cuda is None:
 PYTHON
 }
 
+# What is faster compiled; without a compiler torch computes it.
+make_kernels() {
+    say "kernels: $(.venv/bin/python asr_core/model/kernels/compiled.py)"
+}
+
 main() {
     local stamp wanted
     stamp=".venv/.ready$(printf '%s' "$@")"
-    wanted=$(cat uv.lock pyproject.toml tools/setup.sh tools/pins.py | cksum)
+    wanted=$(cat uv.lock pyproject.toml tools/setup.sh tools/pins.py asr_core/model/kernels/{fused.cpp,compiled.py} | cksum)
     [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
 
     need_uv
@@ -87,6 +92,7 @@ main() {
         say "done, with pip"
     fi
     quietly .venv/bin/python -c 'import bentoml, gigaam, silero_vad, torch, torchaudio'
+    make_kernels
     echo "$wanted" >"$stamp"
 }
 

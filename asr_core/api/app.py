@@ -186,6 +186,7 @@ async def health(server: Server) -> Answer:
         "device": status.device,
         "precision": status.precision,
         "precision_reason": status.precision_reason,
+        "kernels": status.kernels,
         "loaded": status.loaded,
         "max_queue": server.settings.max_queue,
     }

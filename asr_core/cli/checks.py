@@ -22,7 +22,9 @@ from asr_core.cli import sample
 from asr_core.cli.local import local_transcriber
 from asr_core.cli.speed import layer_speeds
 from asr_core.errors import AsrError, ConfigurationError, FfmpegMissing
+from asr_core.model import kernels
 from asr_core.model.cpu import available_cores
+from asr_core.model.kernels.compiled import SWITCH
 from asr_core.model.linear import has_onednn
 from asr_core.model.weights import DEMO, MD5, WeightsStore, room_for
 from asr_core.settings import Settings
@@ -63,6 +65,16 @@ def build_of_torch(settings: Settings) -> Iterator[Finding]:
         yield Finding("good", "torch", message)
     else:
         yield Finding("note", "torch", message, "Without oneDNN the network runs at about half its speed.")
+
+
+def compiled_kernels(settings: Settings) -> Iterator[Finding]:
+    if kernels.are_compiled():
+        yield Finding("good", "kernels", "compiled")
+    elif os.environ.get(SWITCH) == "0":
+        yield Finding("note", "kernels", f"torch's, since {SWITCH}=0")
+    else:
+        advice = "Compiled ones are faster: install a C++ compiler (Debian, Ubuntu: g++), then `make install`."
+        yield Finding("note", "kernels", "torch's", advice)
 
 
 def cores(settings: Settings) -> Iterator[Finding]:
@@ -202,6 +214,7 @@ async def _recognize(settings: Settings) -> Transcript:
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     ffmpeg,
     build_of_torch,
+    compiled_kernels,
     cores,
     precisions,
     weights,

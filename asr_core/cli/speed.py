@@ -48,9 +48,13 @@ def layer_speeds() -> Iterator[LayerSpeed]:
             yield LayerSpeed(precision, seconds_per_layer(Target(cpu, precision)))
 
 
-def alone(recognizer: Recognizer, waveform: torch.Tensor) -> None:
-    """Recognise a piece that nothing is computed beside, with the threads that the engine gives it."""
-    n_threads = 2 if available_cores() > 1 and recognizer.two_threads_are_exact() else 1
+def threads_alone(recognizer: Recognizer) -> int:
+    """Threads that the engine gives a piece that nothing is computed beside. It takes a second to find out."""
+    return 2 if available_cores() > 1 and recognizer.two_threads_are_exact() else 1
+
+
+def alone(recognizer: Recognizer, waveform: torch.Tensor, n_threads: int) -> None:
+    """Recognise a piece that nothing is computed beside."""
     with using_threads(n_threads):
         recognizer.recognize([waveform])
 
@@ -69,7 +73,7 @@ def at_once(recognizer: Recognizer, waveforms: Sequence[torch.Tensor], n_workers
 def real_time_factor(recognizer: Recognizer, seconds: int, n_pieces: int = 1, repeats: int = 3) -> float:
     """Seconds of computing per second of sound, for so many pieces at once; the median of `repeats`."""
     waveform = sample.waveform(seconds * SAMPLE_RATE)
-    work = partial(alone, recognizer, waveform)
+    work = partial(alone, recognizer, waveform, threads_alone(recognizer))
     if n_pieces > 1:
         work = partial(at_once, recognizer, [waveform] * n_pieces, available_cores())
     work()  # the first run sets buffers up

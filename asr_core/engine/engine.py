@@ -46,6 +46,7 @@ class EngineStatus:
     device: str | None = None
     precision: str | None = None
     precision_reason: str | None = None
+    kernels: str | None = None
     detail: str | None = None
     languages: tuple[str, ...] = RUSSIAN
     """Codes of what the loaded model knows."""
@@ -95,6 +96,7 @@ class Engine:
             recognizer.device,
             recognizer.precision,
             recognizer.precision_reason,
+            recognizer.kernels,
             languages=recognizer.languages,
         )
 
@@ -213,7 +215,8 @@ class Engine:
                 self._workers.attempted.set_result(None)
             model = self.status
             names = ", ".join(self._settings.model_names)
-            log.info("Ready: %s on %s in %s (%s)", names, model.device, model.precision, model.precision_reason)
+            said = (names, model.device, model.precision, model.precision_reason, model.kernels)
+            log.info("Ready: %s on %s in %s (%s), kernels: %s", *said)
             if memory := resident_mib():
                 log.info("The process has %d MiB of memory", memory)
             await self._dispatcher.run()

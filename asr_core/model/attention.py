@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from statistics import median
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_core.model import kernels
 from asr_core.model.linear import Target, has_onednn, packed_product
-from asr_core.model.parts import EncoderConfig, Tensors
+from asr_core.model.parts import EncoderConfig, Norm, Tensors
+from asr_core.model.threads import using_threads
 
 SCORES_IN_CACHE = 1 << 20
 """Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
 
 
+_TRIED_SHAPE = (16, 500, 48)
+"""Heads, frames of a 20 s chunk, and size of a head in v3."""
+
+
 class Attention(Protocol):
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        """[T, D] and the positions that its kind of attention wants → [T, D]."""
+        """Normalised frames [T, D] and the positions that its kind of attention wants → [T, D]."""
 
 
 class RotaryAttention:
@@ -26,7 +36,7 @@ class RotaryAttention:
     Unlike in RoFormer (Su et al., 2021), the rotation comes before the projection, so one product makes both.
     """
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         self.heads, self.head_size = config.n_heads, width // config.n_heads
         query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
@@ -34,18 +44,13 @@ class RotaryAttention:
         self.query_key = target.linear(
             torch.cat([query[0] * scale, key[0]]), torch.cat([query[1] * scale, key[1]])
         )  # [D] → [2 D]
-        self.value, self.out = target.linear(*value), target.linear(*out)
+        self.value, self.out = target.linear(*norm.into(*value)), target.linear(*out)
+        self.norm = norm.on(target.device)
 
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        query, key = self.query_key(self._rotate(x, positions)).chunk(2, dim=1)
+        """positions [2, T, head / 2]: cosine, sine."""
+        query, key = self.query_key(kernels.rotate(x, *self.norm, *positions)).chunk(2, dim=1)
         return self.out(attend(self._split(query), self._split(key), self._split(self.value(x))))
-
-    def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Turn each pair of a head's halves by the frame's angles; positions [2, T, 1, head / 2]: cosine, sine."""
-        cosine, sine = positions
-        first, second = x.view(x.shape[0], self.heads, self.head_size).chunk(2, dim=2)  # [T, H, head / 2]
-        turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=2)
-        return turned.view(x.shape)
 
     def _split(self, x: Tensor) -> Tensor:
         """[T, D] → [H, T, head]."""
@@ -55,13 +60,14 @@ class RotaryAttention:
 class RelativeAttention:
     """Self-attention with Transformer-XL's relative positions (Dai et al., 2019): v1."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         self.heads, self.head_size = config.n_heads, width // config.n_heads
         query, key, value, out = (_projection(tensors, name, width) for name in ("q", "k", "v", "out"))
         scale = self.head_size**-0.5  # on the query and its two biases alike
-        self.query, self.key = target.linear(query[0] * scale, query[1] * scale), target.linear(*key)
-        self.value, self.out = target.linear(*value), target.linear(*out)
+        self.query = target.linear(*norm.into(query[0] * scale, query[1] * scale))
+        self.key, self.value = target.linear(*norm.into(*key)), target.linear(*norm.into(*value))
+        self.out = target.linear(*out)
         self.position = target.linear(tensors.take("linear_pos.weight", width, width), torch.zeros(width))
         self.content_bias, self.position_bias = (
             target.place(tensors.take(name, self.heads, self.head_size)[:, None] * scale)  # [H, 1, head]
@@ -85,35 +91,71 @@ class RelativeAttention:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    """softmax(query @ key.T + bias) @ value for [H, T, head] each, query already scaled → [T, H * head].
+    """softmax(query @ key.T + bias) @ value for [H, T, head] each, query already scaled → [T, H * head]."""
+    form = "fused" if query.device.type != "cpu" else fastest_form(query.dtype)
+    return FORMS[form](query, key, value, bias).transpose(0, 1).flatten(1)
 
-    On a CPU, a few heads at a time, whose scores stay in cache.
-    """
-    if query.device.type != "cpu":
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
-        return attended.transpose(0, 1).flatten(1)
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """torch's own, all heads in one call."""
+    mask = None if bias is None else bias[None]
+    operands = (query[None], key[None], value[None])
+    return functional.scaled_dot_product_attention(*operands, attn_mask=mask, scale=1.0)[0]
+
+
+def _in_products(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Two products and a soft-max, a few heads at a time, whose scores stay in cache."""
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     frames = query.shape[1]
     step = max(1, SCORES_IN_CACHE // (frames**2 * query.itemsize))
     # The product of single heads in fp32 takes oneDNN half the time of MKL, which is behind bmm.
     attend_group = _one_head if step == 1 and query.dtype is torch.float32 and has_onednn() else _few_heads
     groups = [slice(first, first + step) for first in range(0, query.shape[0], step)]
-    attended = torch.cat([attend_group(query[h], key[h], value[h], None if bias is None else bias[h]) for h in groups])
-    return attended.transpose(0, 1).flatten(1)
+    return torch.cat([attend_group(query[h], key[h], value[h], None if bias is None else bias[h]) for h in groups])
+
+
+Form = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+FORMS: dict[str, Form] = {"products": _in_products, "fused": _fused}
+
+
+@cache
+@torch.inference_mode()
+def fastest_form(dtype: torch.dtype) -> str:
+    """Which of the forms is fastest on this machine, with one thread, for a chunk of 20 s; tried out once a process.
+
+    The first, unless another one takes nine tenths of its time: what is heard must not change with every start.
+    """
+    query, key, value = torch.randn(3, *_TRIED_SHAPE, generator=torch.Generator().manual_seed(0)).to(dtype)
+    with using_threads(1):
+        seconds = {name: _median_seconds(partial(form, query, key, value, None)) for name, form in FORMS.items()}
+    first = next(iter(FORMS))
+    best = min(seconds, key=lambda name: seconds[name])
+    return best if seconds[best] < 0.9 * seconds[first] else first
+
+
+def _median_seconds(work: Callable[[], object], repeats: int = 5) -> float:
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return median(times)
 
 
 def _few_heads(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     scores = torch.bmm(query, key.transpose(1, 2))
     if bias is not None:
         scores += bias
-    return torch.bmm(torch.softmax(scores, dim=-1), value)
+    return torch.bmm(kernels.softmax(scores), value)
 
 
 def _one_head(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     scores = packed_product(query[0], key[0])
     if bias is not None:
         scores += bias[0]
-    return packed_product(torch.softmax(scores, dim=-1), value[0].T.contiguous())[None]
+    return packed_product(kernels.softmax(scores), value[0].T.contiguous())[None]
 
 
 def _projection(tensors: Tensors, name: str, width: int) -> tuple[Tensor, Tensor]:

@@ -10,26 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_core.model import kernels
 from asr_core.model.attention import Attention, RelativeAttention, RotaryAttention
+from asr_core.model.heap import give_back
 from asr_core.model.linear import Target
-from asr_core.model.parts import EncoderConfig, Tensors
-
-
-class LayerNorm:
-    """Normalises each frame; the statistics are computed in fp32."""
-
-    def __init__(self, size: int, tensors: Tensors, target: Target) -> None:
-        self.shape = (size,)
-        self.weight = target.place(tensors.take("weight", size))
-        self.bias = target.place(tensors.take("bias", size))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, self.shape, self.weight, self.bias)
+from asr_core.model.parts import EncoderConfig, Norm, Tensors
 
 
 class StridedConv1d:
@@ -43,17 +34,17 @@ class StridedConv1d:
             conv = tensors.scope(f"conv.{index}")
             weight = conv.take("weight", config.d_model, channels, self.kernel).permute(0, 2, 1)  # [out, kernel, in]
             bias = conv.take("bias", config.d_model)
-            self.convolutions.append(target.linear(weight.reshape(config.d_model, -1), bias))
+            self.convolutions.append(target.float_linear(weight.reshape(config.d_model, -1), bias))
             channels = config.d_model
 
     def __call__(self, features: Tensor) -> Tensor:
-        """[F, M] → [T, D]: T = ceil(ceil(F / 2) / 2)."""
+        """[F, M] → [T, D], float32: T = ceil(ceil(F / 2) / 2)."""
         x = features.to(self.dtype)
         half = self.kernel // 2
         for convolution in self.convolutions:
             windows = functional.pad(x, (0, 0, half, half)).unfold(0, self.kernel, 2)  # [T, in, kernel]
             x = convolution(windows.transpose(1, 2).reshape(windows.shape[0], -1)).relu_()
-        return x
+        return x.float()
 
 
 class StridedConv2d:
@@ -70,27 +61,28 @@ class StridedConv2d:
             self.convolutions.append((weight, target.place(conv.take("bias", width))))
             channels, mels = width, (mels + 1) // 2
         out = tensors.scope("out")
-        self.out = target.linear(out.take("weight", width, width * mels), out.take("bias", width))
+        self.out = target.float_linear(out.take("weight", width, width * mels), out.take("bias", width))
 
     def __call__(self, features: Tensor) -> Tensor:
-        """[F, M] → [T, D]: T = ceil(ceil(F / 2) / 2)."""
+        """[F, M] → [T, D], float32: T = ceil(ceil(F / 2) / 2)."""
         x = features.to(self.dtype)[None, None]  # [1, 1, F, M]
         for weight, bias in self.convolutions:
             x = functional.conv2d(x, weight, bias, stride=2, padding=self.padding).relu_()
         x = x[0].transpose(0, 1)  # [T, D, M / 4]
-        return self.out(x.reshape(x.shape[0], -1))
+        return self.out(x.reshape(x.shape[0], -1)).float()
 
 
 class FeedForward:
-    """Half of a Macaron pair; the half-step of its residual is folded into the weights."""
+    """Half of a Macaron pair; the norm before it and the half-step of its residual are folded into the weights."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width, inner = config.d_model, config.d_model * config.ff_expansion_factor
         first, second = tensors.scope("linear1"), tensors.scope("linear2")
-        self.first = target.linear(first.take("weight", inner, width), first.take("bias", inner), silu=True)
-        self.second = target.linear(second.take("weight", width, inner) / 2, second.take("bias", width) / 2)
+        self.first = target.linear(*norm.into(first.take("weight", inner, width), first.take("bias", inner)), silu=True)
+        self.second = target.linear(second.take("weight", width, inner).div_(2), second.take("bias", width) / 2)
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Normalised frames [T, D] → [T, D]."""
         return self.second(self.first(x))
 
 
@@ -101,9 +93,9 @@ class DepthwiseConv:
         width, kernel = config.d_model, config.conv_kernel_size
         conv, norm = tensors.scope("depthwise_conv"), tensors.scope("batch_norm")
         weight, bias = conv.take("weight", width, 1, kernel), conv.take("bias", width)
-        self.norm = None
+        self.norm: Norm | None = None
         if config.conv_norm_type == "layer_norm":
-            self.norm = LayerNorm(width, norm, target)
+            self.norm = tensors.norm("batch_norm", width).on(target.device)
         else:  # in inference a batch norm is a scale and a shift of each channel: fold it into the kernel
             deviation = (norm.take("running_var", width) + 1e-5).sqrt()
             scale = norm.take("weight", width) / deviation
@@ -119,58 +111,65 @@ class DepthwiseConv:
         image = x[None, None].permute(0, 3, 1, 2)  # [1, D, 1, T]
         y = functional.conv2d(image, self.weight, self.bias, padding=self.padding, groups=x.shape[1])
         y = y.permute(0, 2, 3, 1).reshape(x.shape)
-        return functional.silu(self.norm(y) if self.norm else y, inplace=True)
+        return kernels.silu(kernels.norm(y, *self.norm) if self.norm else y)
 
 
 class ConvolutionModule:
     """Pointwise, GLU, depthwise, pointwise; a pointwise convolution is a linear layer over the frames."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, norm: Norm, tensors: Tensors, target: Target) -> None:
         width = config.d_model
         first, second = tensors.scope("pointwise_conv1"), tensors.scope("pointwise_conv2")
-        self.expand = target.linear(first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width))
+        expand = first.take("weight", 2 * width, width, 1)[..., 0], first.take("bias", 2 * width)
+        self.expand = target.linear(*norm.into(*expand))
         self.depthwise = DepthwiseConv(config, tensors, target)
         self.project = target.linear(second.take("weight", width, width, 1)[..., 0], second.take("bias", width))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.project(self.depthwise(functional.glu(self.expand(x), dim=1)))
+        """Normalised frames [T, D] → [T, D]."""
+        return self.project(self.depthwise(kernels.glu(self.expand(x))))
 
 
 class ConformerLayer:
-    """Feed-forward, attention, convolution, feed-forward, each on a residual; then a norm."""
+    """Feed-forward, attention, convolution, feed-forward, each on a residual in fp32; then a norm."""
 
     def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
-        def norm(name: str) -> LayerNorm:
-            return LayerNorm(config.d_model, tensors.scope(name), target)
+        def norm(name: str) -> Norm:
+            return tensors.norm(f"norm_{name}", config.d_model)
 
+        feed_forward1, feed_forward2, conv = map(tensors.scope, ("feed_forward1", "feed_forward2", "conv"))
         attention = RotaryAttention if config.self_attention_model == "rotary" else RelativeAttention
-        self.norm_feed_forward1 = norm("norm_feed_forward1")
-        self.feed_forward1 = FeedForward(config, tensors.scope("feed_forward1"), target)
-        self.norm_self_att = norm("norm_self_att")
-        self.self_attn: Attention = attention(config, tensors.scope("self_attn"), target)
-        self.norm_conv = norm("norm_conv")
-        self.conv = ConvolutionModule(config, tensors.scope("conv"), target)
-        self.norm_feed_forward2 = norm("norm_feed_forward2")
-        self.feed_forward2 = FeedForward(config, tensors.scope("feed_forward2"), target)
-        self.norm_out = norm("norm_out")
+        self.dtype = target.dtype
+        self.feed_forward1 = FeedForward(config, norm("feed_forward1"), feed_forward1, target)
+        self.self_attn: Attention = attention(config, norm("self_att"), tensors.scope("self_attn"), target)
+        self.conv = ConvolutionModule(config, norm("conv"), conv, target)
+        self.feed_forward2 = FeedForward(config, norm("feed_forward2"), feed_forward2, target)
+        self.norm_out = norm("out").on(target.device)
 
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
-        """[T, D] → [T, D]."""
-        x = x + self.feed_forward1(self.norm_feed_forward1(x))
-        x += self.self_attn(self.norm_self_att(x), positions)
-        x += self.conv(self.norm_conv(x))
-        x += self.feed_forward2(self.norm_feed_forward2(x))
-        return self.norm_out(x)
+        """[T, D] → [T, D], float32; `x` is used up."""
+        step = partial(kernels.add_norm, dtype=self.dtype)
+        y = self.feed_forward1(step(x, None))
+        y = self.self_attn(step(x, y), positions)
+        y = self.conv(step(x, y))
+        y = self.feed_forward2(step(x, y))
+        return kernels.norm(y, *self.norm_out, add=x)
 
 
 class Conformer:
     """Subsampling by four, then the layers."""
 
-    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target) -> None:
+    def __init__(self, config: EncoderConfig, tensors: Tensors, target: Target, example: Tensor | None = None) -> None:
+        """`example` [F, M]: features of speech, for layers that settle on what they are given first."""
         self.config, self.target = config, target
         subsampling = StridedConv1d if config.subsampling == "conv1d" else StridedConv2d
         self.subsampling = subsampling(config, tensors.scope("pre_encode"), target)
-        self.layers = [ConformerLayer(config, tensors.scope(f"layers.{i}"), target) for i in range(config.n_layers)]
+        self.layers: list[ConformerLayer] = []
+        batch = [] if example is None else [self.subsampling(example)]
+        for i in range(config.n_layers):
+            self.layers.append(ConformerLayer(config, tensors.scope(f"layers.{i}"), target))
+            give_back()  # or what each layer's weights were made from leaves holes, a seventh of the whole
+            batch = [self.layers[-1](item, self._positions(len(item))) for item in batch]
 
     def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Log-mels [F_i, M] → frames [T_i, D], one every four of the features'."""
@@ -181,15 +180,15 @@ class Conformer:
         return batch
 
     def _positions(self, frames: int) -> Tensor:
-        rotary = self.config.self_attention_model == "rotary"
-        positions = self._angles(frames) if rotary else self._distances(frames)
-        return self.target.place(positions)
+        if self.config.self_attention_model == "rotary":
+            return self._angles(frames).to(self.target.device)
+        return self.target.place(self._distances(frames))
 
     def _angles(self, frames: int) -> Tensor:
-        """[2, T, 1, head / 2]: cosine and sine of each frame's rotation of each pair."""
+        """[2, T, head / 2]: cosine and sine of each frame's rotation of each pair."""
         size = self.config.d_model // self.config.n_heads
         frequency = 1.0 / self.config.pos_emb_max_len ** (torch.arange(0, size, 2) / size)
-        angles = (torch.arange(frames)[:, None] * frequency)[:, None]
+        angles = torch.arange(frames)[:, None] * frequency
         return torch.stack([angles.cos(), angles.sin()])
 
     def _distances(self, frames: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.linear import Target, bf16_is_native
+from asr_core.model.threads import using_threads
 from asr_core.types import Precision
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
@@ -55,7 +56,7 @@ class Choice:
 
 
 def choose_precision(asked: str, device: torch.device) -> Choice:
-    """`auto` takes the faster of fp32 and bf16; int8 changes results a little, so it is only used when asked for.
+    """`auto` takes the faster of fp32 and bf16; where the CPU has no bf16, of fp32 and int8.
 
     Raises PrecisionUnsupported when this processor or device cannot compute in what was asked for.
     """
@@ -65,13 +66,14 @@ def choose_precision(asked: str, device: torch.device) -> Choice:
         if asked == "auto":
             return Choice("fp32", f"auto: the precision for {device.type}")
         raise PrecisionUnsupported(f"PRECISION={asked} is for the CPU; on {device.type} use fp32 or auto.")
+    has_int8 = "onednn" in torch.backends.quantized.supported_engines
     if asked == "int8":
-        if "onednn" in torch.backends.quantized.supported_engines:
+        if has_int8:
             return Choice("int8", "as configured")
         raise PrecisionUnsupported("This build of torch has no int8 kernels (oneDNN): use PRECISION=fp32 or auto.")
     if not bf16_is_native():
         if asked == "auto":
-            return Choice("fp32", "auto: this CPU has no bf16 instructions")
+            return _fastest(("fp32", "int8") if has_int8 else ("fp32",), device)
         raise PrecisionUnsupported("This CPU has no bf16 instructions (AVX512): use PRECISION=fp32, int8 or auto.")
     if asked == "bf16":
         return Choice("bf16", "as configured")
@@ -87,14 +89,15 @@ def _fastest(precisions: Sequence[Precision], device: torch.device) -> Choice:
 
 @torch.inference_mode()
 def seconds_per_layer(target: Target, repeats: int = 9) -> float:
-    """Median time of one linear layer of v3's largest shape, seconds; it takes less than half a second in all."""
+    """Median time of one linear layer of v3's largest shape with one thread, s; less than a second in all."""
     rows, width, inner = _PROBE_SHAPE
     layer = target.linear(torch.randn(inner, width), torch.zeros(inner))
     x = torch.randn(rows, width).to(target.dtype)
-    layer(x)  # the first call may compile a kernel
     times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        layer(x)
-        times.append(time.perf_counter() - begin)
+    with using_threads(1):  # as workers compute
+        layer(x)  # the first call may compile a kernel
+        for _ in range(repeats):
+            begin = time.perf_counter()
+            layer(x)
+            times.append(time.perf_counter() - begin)
     return median(times)

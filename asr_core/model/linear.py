@@ -1,7 +1,7 @@
 """Linear layers in the form that the machine computes fastest: nearly all of the network's work is here.
 
 On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs; `PackedLinear`
-calls oneDNN, with weights laid out beforehand. Every class computes `activation(x @ weight.T + bias)`.
+calls oneDNN, with weights laid out beforehand. Every class computes `x @ weight.T + bias`, then SiLU if asked.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_core.model import kernels
 from asr_core.types import Precision
 
 _ROWS_HINT = 512
@@ -38,7 +39,7 @@ class PlainLinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         y = functional.linear(x, self.weight, self.bias)
-        return functional.silu(y, inplace=True) if self.silu else y
+        return kernels.silu(y) if self.silu else y
 
 
 class PackedLinear:
@@ -55,34 +56,63 @@ class PackedLinear:
 
 
 class Int8Linear:
-    """int8 weights with a scale for each output; activations are quantised as they come, with one scale for all of `x`.
+    """int8 weights with a scale for each output; activations are quantised as they come.
 
-    `x` holds the frames of one recording, so the result does not depend on what else is being computed.
+    Each input has a centre, from which it is quantised and whose product the bias carries: what is the same in all
+    frames suffers no rounding then. It is the mean of the first frames that the layer is given, and does not change.
+
+    Where the kernels are compiled, each frame has a scale of its own, since that costs nothing there; in torch, all of
+    `x` has one. `x` holds the frames of one recording, so the result does not depend on what else is being computed.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False, out_dtype: torch.dtype) -> None:
         self.scales = weight.abs().amax(1).clamp_(min=1e-12) / 127  # [out]
-        self.weight = torch.ops.onednn.qlinear_prepack((weight / self.scales[:, None]).round_().to(torch.int8), None)
         self.zero_points = torch.zeros(len(self.scales), dtype=torch.int32)
-        self.bias, self.out_dtype = bias, out_dtype
-        self.activation = "swish" if silu else "none"
+        self.silu, self.out_dtype = silu, out_dtype
+        self._exact: Tensor | None = weight
+        self.bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        low, high = (bound.item() for bound in torch.aminmax(x))
+        if self._exact is not None:
+            self._settle(self._exact, x.float().mean(0))
+        return self.by_frame(x) if kernels.are_compiled() else self.by_recording(x)
+
+    def by_frame(self, x: Tensor) -> Tensor:
+        """With a scale for each frame."""
+        quantized, step_and_least = kernels.quantise(x, self.centre, activation_steps())
+        y = self._product(quantized, 1.0, 0, None, torch.float32)
+        return kernels.rescale(y, step_and_least, self.sums, self.bias, self.out_dtype, silu=self.silu)
+
+    def by_recording(self, x: Tensor) -> Tensor:
+        """With one scale."""
+        values = x - self.centre  # float32, as the centre is
+        low, high = (bound.item() for bound in torch.aminmax(values))
         low, high = min(low, 0.0), max(high, 0.0)  # zero is always representable
         scale = max(high - low, 1e-12) / activation_steps()
         zero_point = round(-low / scale)
         # Added to the sum, _ROUNDING leaves no room for a fraction: the rounded value is what the lowest byte holds.
         # Rounding, then converting floats to bytes, took twice as long.
-        shifted = x.to(torch.float32, copy=True)
-        torch.add(torch.tensor([_ROUNDING + zero_point]), shifted, alpha=1 / scale, out=shifted)
+        torch.add(torch.tensor([_ROUNDING + zero_point]), values, alpha=1 / scale, out=values)
+        quantized = values.view(torch.int32).to(torch.uint8)
+        y = self._product(quantized, scale, zero_point, self.bias, self.out_dtype)
+        return kernels.silu(y) if self.silu else y
+
+    def _product(
+        self, quantized: Tensor, scale: float, zero_point: int, bias: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:
         # Unsigned, since with signed activations oneDNN falls to a reference kernel that hardly ever ends.
-        quantized = shifted.view(torch.int32).to(torch.uint8)
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(quantized, scale, zero_point, self.weight, self.scales, self.zero_points, self.bias),
-            *(1.0, 0, self.out_dtype, self.activation, [], ""),
+            *(quantized, scale, zero_point, self.weight, self.scales, self.zero_points, bias),
+            *(1.0, 0, dtype, "none", [], ""),
         )
         return y
+
+    def _settle(self, exact: Tensor, centre: Tensor) -> None:
+        self.centre, self.bias = centre, self.bias + exact @ centre
+        rounded = (exact / self.scales[:, None]).round_()
+        self.sums = rounded.sum(1) * self.scales  # [out], of each output's weights
+        self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
+        self._exact = None
 
 
 @cache
@@ -129,6 +159,10 @@ class Target:
         """Layer from fp32 weights [out, in] and bias [out]; with `silu`, SiLU follows the product."""
         if self.precision == "int8":
             return Int8Linear(weight, bias, silu=silu, out_dtype=self.dtype)
+        return self.float_linear(weight, bias, silu=silu)
+
+    def float_linear(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> Linear:
+        """The same, in the dtype of activations whatever the precision is."""
         weight, bias = self.place(weight), self.place(bias)
         return (PackedLinear if self.packed else PlainLinear)(weight, bias, silu=silu)
 

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import sys
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, Field, PositiveInt, model_validator
@@ -98,6 +98,21 @@ class ModelConfig(BaseModel):
     decoding: VocabularyConfig = Field(default_factory=VocabularyConfig)
 
 
+class Norm(NamedTuple):
+    """What follows a normalisation: gain and shift, float32 [D] each."""
+
+    gain: Tensor
+    shift: Tensor
+
+    def into(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The linear layer [out, D], [out] that takes the normalised frames themselves; `weight` is used up."""
+        bias = bias + weight @ self.shift
+        return weight.mul_(self.gain), bias
+
+    def on(self, device: torch.device) -> Norm:
+        return Norm(self.gain.to(device), self.shift.to(device))
+
+
 @dataclass(slots=True)
 class Tensors:
     """The weights by upstream's names below `prefix`; knows which of them have been taken."""
@@ -128,6 +143,10 @@ class Tensors:
         if not copy.sum(dtype=torch.float64).isfinite():  # which a single value that is no number decides
             raise CheckpointError(f"The checkpoint's {full} is damaged: not all of its values are numbers.")
         return copy
+
+    def norm(self, name: str, width: int) -> Norm:
+        norm = self.scope(name)
+        return Norm(norm.take("weight", width), norm.take("bias", width))
 
     def leftovers(self) -> list[str]:
         """Weights that nobody took: not empty means that the network was not all built."""

@@ -13,13 +13,17 @@ import torch
 from torch import Tensor
 
 from asr_core.errors import CheckpointError, ModelError, PrecisionUnsupported
+from asr_core.model import kernels
+from asr_core.model.attention import fastest_form
 from asr_core.model.checkpoint import read_checkpoint
 from asr_core.model.conformer import Conformer
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.download import Progress
+from asr_core.model.example import example_of_speech
 from asr_core.model.features import LogMel
 from asr_core.model.glossary import Glossary, glossary
 from asr_core.model.heads import CtcHead, RnntHead
+from asr_core.model.heap import Heap, give_back
 from asr_core.model.linear import Target
 from asr_core.model.parts import RnntHeadConfig
 from asr_core.model.threads import two_are_exact, using_threads
@@ -42,6 +46,8 @@ class Recognizer(Protocol):
     """Codes of the languages that it knows."""
     hears_keywords: bool
     """Whether `recognize` does anything with a glossary."""
+    kernels: str
+    """Who computes what lies between the products, `compiled` or `torch`, and the form of attention that was chosen."""
 
     def encode(self, waveforms: Sequence[Tensor]) -> list[Tensor]:
         """16 kHz waveforms, float32 [S_i] in [-1, 1] → encoder frames, float32 [T_i, D]."""
@@ -73,19 +79,25 @@ class NativeRecognizer:
         self.precision: str = target.precision
         self.precision_reason = precision_reason
         self.hears_keywords = True
+        self.kernels = "torch"
+        if self.device == "cpu":
+            self.kernels = f"{kernels.names()}, attention {fastest_form(target.dtype)}"
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self.languages = languages_of(labels)
         self._alphabet = Alphabet(labels)
         self._speller = speller(config.decoding.vocabulary, parts.tokenizer)
         self.features = LogMel(config.preprocessor, tensors.scope("preprocessor.featurizer.0"), target.device)
-        self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target)
+        with torch.inference_mode():
+            example = self.features(example_of_speech()) if target.precision == "int8" else None
+            self.encoder = Conformer(config.encoder, tensors.scope("encoder"), target, example)
         width, head = config.encoder.d_model, tensors.scope("head")
         self.head: CtcHead | RnntHead
         if isinstance(config.head, RnntHeadConfig):
             self.head = RnntHead(width, config.head, labels, head, target.device)
         else:
             self.head = CtcHead(width, labels, head, target.device)
+        self._heap = Heap()
         if leftovers := tensors.leftovers():
             raise CheckpointError(
                 f"{checkpoint.name} is of an architecture unknown here: {len(leftovers)} of its tensors "
@@ -142,7 +154,9 @@ class NativeRecognizer:
         # meeting each other than they do, and MKL adds up in another order with them.
         with using_threads(1):
             features = [self.features(waveform.to(self._target.device)) for waveform in waveforms]
-        return self.encoder(features)
+        encoded = self.encoder(features)
+        self._heap.heard(len(encoded))
+        return encoded
 
 
 def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
@@ -180,7 +194,9 @@ def load_recognizer(  # noqa: PLR0913 - the configuration's knobs, each by name
     choice = choose_precision(precision, target)
     path = resolve(model, store, progress)
     log.info("Loading %s on %s in %s (%s)", model, target.type, choice.precision, choice.reason)
-    return _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
+    recognizer = _tried(NativeRecognizer(path, models_dir, Target(target, choice.precision), choice.reason), model)
+    give_back()  # what loading took beyond what stays
+    return recognizer
 
 
 def _tried(recognizer: Recognizer, model: str) -> Recognizer:

@@ -42,6 +42,7 @@ class UpstreamRecognizer:
     def __init__(self, checkpoint: Path, models_dir: Path, device: torch.device) -> None:
         parts = read_checkpoint(checkpoint, models_dir)
         self.device, self.precision, self.precision_reason = device.type, "fp32", "the gigaam package has no other"
+        self.kernels = "torch"
         self._device = device
         self._labels = vocabulary(parts.config.decoding.vocabulary, parts.tokenizer)
         self.languages = languages_of(self._labels)

@@ -245,6 +245,7 @@ def test_before_the_model_is_loaded_the_server_lives_and_says_what_it_waits_for(
         "device": None,
         "precision": None,
         "precision_reason": None,
+        "kernels": None,
         "loaded": False,
         "max_queue": 8,
     }

@@ -14,6 +14,7 @@ from openai import AzureOpenAI, OpenAI
 from openai.types.audio import TranscriptionTextDoneEvent
 from openai.types.audio.transcription_create_params import ChunkingStrategyVadConfig
 
+from asr_core.model import kernels
 from asr_core.settings import OPENAI_MODELS
 from asr_core.types import ResponseFormat
 from tests.conftest import Server, wait_until
@@ -292,7 +293,9 @@ def test_what_is_not_served_is_refused_in_openais_shape(
 
 
 def test_health_says_what_the_server_is(server: Server) -> None:
-    assert server.get("/health").json() == {
+    health = server.get("/health").json()
+    assert health.pop("kernels").startswith(f"{kernels.names()}, attention ")
+    assert health == {
         "status": "ok",
         "model": "demo",
         "device": "cpu",

@@ -46,7 +46,7 @@ class Gate:
         """Number of samples of a waveform that the model is to fail on."""
         self._recognizer = load_recognizer("demo", precision="fp32")
         self.device, self.precision = self._recognizer.device, self._recognizer.precision
-        self.precision_reason = self._recognizer.precision_reason
+        self.precision_reason, self.kernels = self._recognizer.precision_reason, self._recognizer.kernels
         self.languages = self._recognizer.languages
         self.hears_keywords = self._recognizer.hears_keywords
 

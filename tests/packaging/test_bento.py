@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from asr_core.configuration import NAMES
+from asr_core.model.kernels import compiled
 from tools import bento
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +67,19 @@ def test_its_dockerfile_makes_a_small_image_of_the_cpu_kind_run_by_its_own_user(
     assert lines.index("USER bentoml") > max(i for i, line in enumerate(lines) if line.startswith("RUN"))
     for unwanted in ("cuda", "build-essential", "git ", "index-url", "API_KEY", "SECRET", "TOKEN"):
         assert unwanted.lower() not in dockerfile.lower()
+
+
+def test_the_kernels_are_compiled_for_the_image_and_their_compiler_does_not_stay(built: Path, tmp_path: Path) -> None:
+    assert not list(built.rglob("*.so"))
+    dockerfile = (built / "env" / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    (making,) = [line for line in dockerfile if "g++" in line]
+    assert making.index("install --yes") < making.index("compiled.py") < making.index("purge")
+    assert dockerfile.index(making) > dockerfile.index("COPY --chown=bentoml:bentoml ./env/docker ./env/docker/")
+    shutil.copytree(built / "env", tmp_path / "env")
+    (begin, end) = making.index("python "), making.index(" && apt-get purge")
+    command = making[begin:end].replace("python ", f"{sys.executable} ", 1)
+    subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert compiled.load(tmp_path / "src" / "asr_core" / "model" / "kernels") is not None
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,12 @@ class ConfiguredService(bentoml.Service[Any]):  # type: ignore[misc]  # it comes
         super().inject_config()
 
 
+class Call(native.NativeForm):
+    """What a call of ours takes, for BentoML's schema and clients."""
+
+    file: Path
+
+
 @bentoml.service(
     name="gigaam_asr",
     service_class=ConfiguredService,
@@ -186,52 +192,25 @@ class GigaamAsr:
         self._backend.spool.close()
         self._own_scratch.close()
 
-    @bentoml.api
-    async def transcribe(
-        self,
-        file: Path,
-        audio_track: int | None = None,
-        keywords: tuple[str, ...] = (),
-        prompt: str = "",
-        keywords_spelling: str = "original",
-    ) -> dict[str, Any]:
+    @bentoml.api(input_spec=Call)
+    async def transcribe(self, file: Path, **chosen: Any) -> dict[str, Any]:
         """The transcript of a recording, with segments and words."""
-        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
-        return await native.transcribe(self._backend, file, chosen)
+        return await native.transcribe(self._backend, file, self._options(chosen))
 
-    @bentoml.api
-    async def transcribe_stream(
-        self,
-        file: Path,
-        audio_track: int | None = None,
-        keywords: tuple[str, ...] = (),
-        prompt: str = "",
-        keywords_spelling: str = "original",
-    ) -> AsyncGenerator[str, None]:
+    @bentoml.api(input_spec=Call)
+    async def transcribe_stream(self, file: Path, **chosen: Any) -> AsyncGenerator[str, None]:
         """The transcript of a recording as JSON lines: segments as they are recognised, then the whole text."""
-        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
-        async with aclosing(native.transcribe_stream(self._backend, file, chosen)) as lines:
+        async with aclosing(native.transcribe_stream(self._backend, file, self._options(chosen))) as lines:
             async for line in lines:
                 yield line
 
-    @bentoml.task
-    async def transcribe_task(
-        self,
-        file: Path,
-        audio_track: int | None = None,
-        keywords: tuple[str, ...] = (),
-        prompt: str = "",
-        keywords_spelling: str = "original",
-    ) -> dict[str, Any]:
+    @bentoml.task(input_spec=Call)
+    async def transcribe_task(self, file: Path, **chosen: Any) -> dict[str, Any]:
         """The same as `transcribe`; `submit` returns at once, and the transcript is fetched later."""
-        chosen = self._chosen(audio_track, keywords, prompt, keywords_spelling)
-        return await native.transcribe(self._backend, file, chosen)
+        return await native.transcribe(self._backend, file, self._options(chosen))
 
-    def _chosen(
-        self, audio_track: int | None, keywords: tuple[str, ...], prompt: str, keywords_spelling: str
-    ) -> JobOptions:
-        options = {"keywords": keywords, "prompt": prompt, "keywords_spelling": keywords_spelling}
-        return native.chosen(self._backend.settings, audio_track=audio_track, **options)
+    def _options(self, chosen: Mapping[str, Any]) -> JobOptions:
+        return native.chosen(self._backend.settings, **chosen)
 
 
 GigaamAsr.add_asgi_middleware(Guard, ours=app)  # type: ignore[attr-defined]  # it is a bentoml.Service

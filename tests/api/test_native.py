@@ -16,7 +16,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.types import Message
 
 from asr_core.answers import json_lines
-from asr_core.api.native import _send_lines
+from asr_core.api.native import NativeForm, _send_lines
 from asr_core.client import Client
 from asr_core.errors import BadAudio
 from tests.conftest import Server, bentoml_client
@@ -214,7 +214,9 @@ def test_a_url_where_the_file_belongs_is_refused_and_never_fetched(
 def test_the_published_schema_is_of_these_methods(server: Server) -> None:
     routes = {route["route"]: route for route in server.get("/schema.json").json()["routes"]}
     assert set(routes) == {"/transcribe", "/transcribe_stream", "/transcribe_task"}
-    assert routes["/transcribe"]["input"]["properties"]["file"]["type"] == "file"
+    for route in routes.values():
+        fields = route["input"]["properties"]
+        assert (fields["file"]["type"], fields.keys()) == ("file", {"file", *NativeForm.model_fields})
 
 
 @pytest.mark.parametrize("route", ["/transcribe", "/transcribe_task/submit", "/v1/audio/transcriptions"])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from functools import cache, partial
-from statistics import median
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -20,9 +20,9 @@ from asr_core.model.threads import using_threads
 SCORES_IN_CACHE = 1 << 20
 """Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
 
-
 _TRIED_SHAPE = (16, 500, 48)
 """Heads, frames of a 20 s chunk, and size of a head in v3."""
+_TRIALS = 9
 
 
 class Attention(Protocol):
@@ -127,21 +127,16 @@ def fastest_form(dtype: torch.dtype) -> str:
     The first, unless another one takes nine tenths of its time: what is heard must not change with every start.
     """
     query, key, value = torch.randn(3, *_TRIED_SHAPE, generator=torch.Generator().manual_seed(0)).to(dtype)
+    seconds = dict.fromkeys(FORMS, math.inf)
     with using_threads(1):
-        seconds = {name: _median_seconds(partial(form, query, key, value, None)) for name, form in FORMS.items()}
+        for _ in range(_TRIALS):  # in turn, and the least counts: what else the machine does hits each of them
+            for name, form in FORMS.items():
+                begin = time.perf_counter()
+                form(query, key, value, None)
+                seconds[name] = min(seconds[name], time.perf_counter() - begin)
     first = next(iter(FORMS))
     best = min(seconds, key=lambda name: seconds[name])
     return best if seconds[best] < 0.9 * seconds[first] else first
-
-
-def _median_seconds(work: Callable[[], object], repeats: int = 5) -> float:
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return median(times)
 
 
 def _few_heads(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

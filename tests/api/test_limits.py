@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -41,13 +42,16 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def client(server: Server, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+def heard(server: Server, key: str, file: Any, **fields: Any) -> Any:
+    """What OpenAI's client makes of the answer; of a stream its events."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
+        answer = client.audio.transcriptions.create(file=file, model="whisper-1", **fields)
+        return list(answer) if fields.get("stream") else answer
 
 
 @pytest.mark.parametrize("key", ["first-key", KEY])
 def test_each_of_the_keys_opens_every_door(strict: Server, speech: Path, spoken_text: str, key: str) -> None:
-    assert client(strict, key).audio.transcriptions.create(file=speech, model="whisper-1").text == spoken_text
+    assert heard(strict, key, speech).text == spoken_text
     with openai.AzureOpenAI(azure_endpoint=strict.url, api_key=key, api_version="2025-03-01-preview") as azure:
         assert azure.audio.transcriptions.create(file=speech, model="whisper-1").text == spoken_text
     with bentoml_client(strict, key) as native:
@@ -80,7 +84,7 @@ def test_without_a_key_they_are_shut(strict: Server, method: str, path: str, hea
 
 def test_the_clients_of_both_kinds_say_that_the_key_is_wrong(strict: Server, speech: Path) -> None:
     with pytest.raises(openai.AuthenticationError):
-        client(strict, "wrong").audio.transcriptions.create(file=speech, model="whisper-1")
+        heard(strict, "wrong", speech)
     with bentoml_client(strict, "wrong") as native, pytest.raises(BentoMLException):
         native.transcribe(file=speech)
 
@@ -91,7 +95,7 @@ def test_what_machines_ask_needs_no_key(strict: Server, path: str) -> None:
 
 
 def test_keys_are_not_in_the_log(strict: Server, speech: Path) -> None:
-    client(strict, KEY).audio.transcriptions.create(file=speech, model="whisper-1")
+    heard(strict, KEY, speech)
     assert KEY not in strict.log.read_text()
 
 
@@ -115,7 +119,7 @@ def test_a_client_that_sends_far_too_much_reads_why_it_was_refused(strict: Serve
 
 def test_the_openai_client_is_told_that_a_file_is_too_large(strict: Server) -> None:
     with pytest.raises(openai.APIStatusError, match="larger than this server accepts") as refused:
-        client(strict, KEY).audio.transcriptions.create(file=("a.wav", bytes(8 * 2**20)), model="whisper-1")
+        heard(strict, KEY, ("a.wav", bytes(8 * 2**20)))
     assert refused.value.status_code == 413
 
 
@@ -130,7 +134,7 @@ def too_long(speech: Path, container: str) -> bytes:
 def test_a_recording_that_is_too_long_is_a_bad_request(strict: Server, speech: Path, container: str) -> None:
     recording = too_long(speech, container)
     with pytest.raises(openai.BadRequestError, match="30 s") as refused:
-        client(strict, KEY).audio.transcriptions.create(file=("a", recording), model="whisper-1")
+        heard(strict, KEY, ("a", recording))
     assert (refused.value.param, refused.value.code) == ("file", "audio_too_long")
 
 
@@ -138,7 +142,7 @@ def test_an_error_after_the_first_byte_is_the_last_event(strict: Server, speech:
     """That the recording is too long shows only when it has been decoded."""
     recording = too_long(speech, "flac")
     with pytest.raises(openai.APIError, match="30 s"):
-        list(client(strict, KEY).audio.transcriptions.create(file=("a", recording), model="whisper-1", stream=True))
+        heard(strict, KEY, ("a", recording), stream=True)
     response = httpx.post(
         f"{strict.url}/v1/audio/transcriptions",
         files={"file": recording},
@@ -198,7 +202,7 @@ def test_without_a_folder_for_uploads_the_server_is_not_ready_until_it_is_back(
     strict: Server, speech: Path, spoken_text: str
 ) -> None:
     def transcribe() -> str:
-        return client(strict, KEY).audio.transcriptions.create(file=speech, model="whisper-1").text
+        return heard(strict, KEY, speech).text
 
     shutil.rmtree(next(strict.scratch.glob("asr-uploads-*")))
     assert transcribe() == spoken_text

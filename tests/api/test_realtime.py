@@ -48,8 +48,10 @@ def sound(speech: Path) -> bytes:
 
 @contextmanager
 def session(server: Server, key: str = "unused", **options: Any) -> Iterator[RealtimeConnection]:
-    client = OpenAI(base_url=f"{server.url}/v1", api_key=key)
-    with client.realtime.connect(extra_query=INTENT) as connection:
+    with (
+        OpenAI(base_url=f"{server.url}/v1", api_key=key) as client,
+        client.realtime.connect(extra_query=INTENT) as connection,
+    ):
         assert connection.recv().type == "session.created"
         connection.session.update(session={"type": "transcription", **options})  # type: ignore[arg-type]  # a table
         assert connection.recv().type == "session.updated"
@@ -208,18 +210,22 @@ def test_only_who_has_the_key_may_talk_be_it_in_a_header_or_in_a_subprotocol(key
     with connect(address, subprotocols=subprotocols) as connection:  # type: ignore[arg-type]
         assert connection.subprotocol == "realtime"
         assert json.loads(connection.recv())["type"] == "session.created"
-    with pytest.raises(openai.AuthenticationError):
-        OpenAI(base_url=f"{keyed.url}/v1", api_key="wrong", max_retries=0).realtime.client_secrets.create()
+    stranger = OpenAI(base_url=f"{keyed.url}/v1", api_key="wrong", max_retries=0)
+    with stranger, pytest.raises(openai.AuthenticationError):
+        stranger.realtime.client_secrets.create()
 
 
 def test_a_client_secret_opens_the_session_that_it_was_made_for(keyed: Server) -> None:
-    client = OpenAI(base_url=f"{keyed.url}/v1", api_key="secret", max_retries=0)
-    secret = client.realtime.client_secrets.create(
-        expires_after={"anchor": "created_at", "seconds": 60},
-        session={"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}},
-    )
+    with OpenAI(base_url=f"{keyed.url}/v1", api_key="secret", max_retries=0) as client:
+        secret = client.realtime.client_secrets.create(
+            expires_after={"anchor": "created_at", "seconds": 60},
+            session={"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}},
+        )
     assert secret.value.startswith("ek_")
-    with OpenAI(base_url=f"{keyed.url}/v1", api_key=secret.value).realtime.connect(extra_query=INTENT) as connection:
+    with (
+        OpenAI(base_url=f"{keyed.url}/v1", api_key=secret.value) as client,
+        client.realtime.connect(extra_query=INTENT) as connection,
+    ):
         created: Any = connection.recv()
         assert created.session.audio.input.transcription.model == "whisper-1"
     refused = httpx.get(f"{keyed.url}/v1/models", headers={"Authorization": f"Bearer {secret.value}"})
@@ -230,7 +236,7 @@ def test_one_session_too_many_is_told_so_and_one_that_ended_makes_room(keyed: Se
     with ExitStack() as others:
         for _ in range(2):
             others.enter_context(session(keyed, "secret"))
-        client = OpenAI(base_url=f"{keyed.url}/v1", api_key="secret")
+        client = others.enter_context(OpenAI(base_url=f"{keyed.url}/v1", api_key="secret"))
         with client.realtime.connect(extra_query=INTENT) as refused:
             error: Any = refused.recv()
             assert (error.type, error.error.code) == ("error", "too_many_sessions")

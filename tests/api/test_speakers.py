@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import wave
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from tests.engine.engines import read
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> OpenAI:
-    return OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+def client(server: Server) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as connected:
+        yield connected
 
 
 @pytest.fixture(scope="module")

@@ -202,7 +202,8 @@ def test_without_a_folder_for_uploads_the_server_is_not_ready_until_it_is_back(
     strict: Server, speech: Path, spoken_text: str
 ) -> None:
     def transcribe() -> str:
-        return heard(strict, KEY, speech).text
+        text: str = heard(strict, KEY, speech).text
+        return text
 
     shutil.rmtree(next(strict.scratch.glob("asr-uploads-*")))
     assert transcribe() == spoken_text

@@ -39,6 +39,8 @@ class Gate:
         self.open = threading.Event()
         self.open.set()
         self.batches: list[int] = []
+        self.longest: list[int] = []
+        """Samples of the longest waveform in each of the batches."""
         self.threads: list[int] = []
         """Threads inside torch for each of the batches."""
         self.n_glossaries = 0
@@ -69,6 +71,7 @@ class Gate:
     def recognize(
         self, waveforms: Sequence[Tensor], glossaries: Sequence[Glossary | None] | None = None
     ) -> list[Hypothesis]:
+        self.longest.append(max(map(len, waveforms)))
         self.batches.append(len(waveforms))
         self.threads.append(torch.get_num_threads())
         assert self.open.wait(60)

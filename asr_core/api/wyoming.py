@@ -22,6 +22,7 @@ from asr_core.api.realtime.driver import Driver
 from asr_core.errors import AsrError, BadRequest
 from asr_core.live import events
 from asr_core.live.sound import Intake, Rate
+from asr_core.types import Hints
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,12 @@ class _Client:
         self._reader = reader
         self._writer = writer
 
+    @property
+    def _language(self) -> str | None:
+        """Of the texts; None where the model knows several."""
+        languages = self._backend.engine.status.languages
+        return languages[0] if len(languages) == 1 else None
+
     async def serve(self) -> None:
         while (event := await self._read()) is not None:
             if Describe.is_type(event.type):
@@ -114,10 +121,11 @@ class _Client:
                     raise event.error
 
         with self._backend.engine.listen() as ear:
+            await ear.attend(self._backend.settings.model_name, Hints())
             driver = Driver(ear, None, tell)
-            await self._write(TranscriptStart(language="ru").event())
+            await self._write(TranscriptStart(language=self._language).event())
             await driver.serve(self._listen(driver))
-        await self._write(Transcript(" ".join(texts), language="ru").event())
+        await self._write(Transcript(" ".join(texts), language=self._language).event())
         await self._write(TranscriptStop().event())
 
     async def _listen(self, driver: Driver) -> None:
@@ -168,8 +176,8 @@ def _rate(chunk: Event) -> Rate:
 
 def _info(backend: Backend) -> Info:
     authors = Attribution("GigaAM", "https://github.com/salute-developers/GigaAM")
-    name = backend.settings.model_name
-    model = AsrModel(name, authors, installed=True, description=f"GigaAM {name}", version=None, languages=["ru"])
+    name, languages = backend.settings.model_name, list(backend.engine.status.languages)
+    model = AsrModel(name, authors, installed=True, description=f"GigaAM {name}", version=None, languages=languages)
     program = AsrProgram(
         "gigaam-asr",
         authors,

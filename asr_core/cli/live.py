@@ -7,9 +7,9 @@ import base64
 import json
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import httpx
 import typer
@@ -17,6 +17,7 @@ from httpx_ws import AsyncWebSocketSession, WebSocketDisconnect, WebSocketUpgrad
 
 from asr_core.answers import refusal
 from asr_core.audio.ffmpeg import find_ffmpeg
+from asr_core.cli.remote import address_of
 from asr_core.configuration import read_settings
 from asr_core.errors import AsrError, ConfigurationError
 
@@ -37,9 +38,7 @@ MICROPHONES = {
 }
 """ffmpeg's input format and the device's name there."""
 
-
-class Write(Protocol):
-    def __call__(self, text: str) -> object: ...
+Write = Callable[[str], object]
 
 
 def live(
@@ -66,7 +65,7 @@ def live(
     try:
         settings = read_settings()
         key = api_key or next((key.get_secret_value() for key in settings.api_key), "")
-        url = _address(server or f"http://127.0.0.1:{settings.port}")
+        url = address_of(server or f"http://127.0.0.1:{settings.port}")
         command = [find_ffmpeg(settings.ffmpeg), "-v", "error", *_input(source, device_format)]
         asyncio.run(_run([*command, "-ac", "1", "-ar", "24000", "-f", "s16le", "-"], url, key, _write))
     except (ConfigurationError, AsrError) as error:
@@ -79,10 +78,6 @@ def _input(source: str, device_format: str) -> list[str]:
         return ["-i", "pipe:0"]
     format_, device = MICROPHONES.get(sys.platform, ("pulse", "default"))
     return ["-f", device_format or format_, "-i", source or device]
-
-
-def _address(server: str) -> str:
-    return (server if "://" in server else f"http://{server}").rstrip("/").removesuffix("/v1")
 
 
 def _write(text: str) -> None:

@@ -93,7 +93,7 @@ async def remote_transcriber(
 
     Raises NoServer if nothing answers there, Unauthorized if it does not accept the key.
     """
-    address = _address(url)
+    address = address_of(url)
     headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
     try:
         client = httpx.AsyncClient(base_url=address, headers=headers, timeout=TIMEOUT, follow_redirects=True)
@@ -111,7 +111,7 @@ def _sendable_name(path: Path) -> str:
     return "recording" + (suffix if suffix[1:].isascii() and suffix[1:].isalnum() else "")
 
 
-def _address(url: str) -> str:
+def address_of(url: str) -> str:
     """`nas:3000/v1/` → `http://nas:3000`."""
     return (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v1")
 

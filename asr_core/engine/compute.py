@@ -56,8 +56,6 @@ class Workers:
     def __init__(self, loads: Mapping[str, Load], n: int, n_threads: int, retry: wait_base = RETRY_LOADING) -> None:
         """`loads` has a model's name and what loads it; `n_threads` are what all workers may use inside torch."""
         self._loads = loads
-        self.default_model = next(iter(loads), "")
-        """The name of the model that hears where nobody chose one."""
         self._retry = retry
         self._n_threads = n_threads
         self.n = n

@@ -24,6 +24,7 @@ from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import RecognitionFailed, ServerStopping
+from asr_core.model.glossary import Glossary
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Span
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class _Analysis:
 class _Hearing:
     """Sound of a live session, and what the model makes of it."""
 
-    chunk: Chunk
+    piece: Piece
     heard: asyncio.Future[Hypothesis]
 
 
@@ -127,10 +128,10 @@ class Dispatcher:
 
         return analyse
 
-    async def hear(self, pcm: Pcm) -> Hypothesis:
-        """What the model makes of `pcm`, ahead of files' chunks. Raises RecognitionFailed, or what ends the engine."""
+    async def hear(self, pcm: Pcm, model: str, glossary: Glossary | None = None) -> Hypothesis:
+        """What `model` makes of `pcm`, ahead of files' chunks. Raises RecognitionFailed, or what ends the engine."""
         chunk = Chunk(0, Span(0, len(pcm)), pcm, np.empty(0, np.float32))
-        hearing = _Hearing(chunk, asyncio.get_running_loop().create_future())
+        hearing = _Hearing(Piece(model, chunk, glossary), asyncio.get_running_loop().create_future())
         self._hearings.append(hearing)
         self._work.set()
         return await hearing.heard
@@ -190,9 +191,8 @@ class Dispatcher:
         begin = time.perf_counter()
         self._n_computing += 1
         try:
-            piece = Piece(self._workers.default_model, hearing.chunk)
-            work = partial(self._workers.recognize, [piece])
-            (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.chunk]))
+            work = partial(self._workers.recognize, [hearing.piece])
+            (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.piece.chunk]))
         except asyncio.CancelledError:
             if not hearing.heard.done():
                 hearing.heard.set_exception(ServerStopping())

@@ -196,7 +196,7 @@ class Engine:
             raise TooManySessions(self._n_live)
         self._n_live += 1
         try:
-            with Ear(self._workers.vad, self._dispatcher) as ear:
+            with Ear(self._workers.vad, self._dispatcher, self._glossaries, self._settings.called("")) as ear:
                 yield ear
         finally:
             self._n_live -= 1

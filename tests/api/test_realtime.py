@@ -203,11 +203,11 @@ def test_only_who_has_the_key_may_talk_be_it_in_a_header_or_in_a_subprotocol(key
     address = f"ws://127.0.0.1:{keyed.port}/v1/realtime?intent=transcription"
     for subprotocols in (None, ["realtime"], ["realtime", "openai-insecure-api-key.wrong"]):
         with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
-            connect(address, subprotocols=subprotocols)  # type: ignore[arg-type]
+            connect(address, subprotocols=subprotocols)  # type: ignore[arg-type]  # plain strings
         assert refused.value.response.status_code == 401
         assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
     subprotocols = ["realtime", "openai-insecure-api-key.secret"]
-    with connect(address, subprotocols=subprotocols) as connection:  # type: ignore[arg-type]
+    with connect(address, subprotocols=subprotocols) as connection:  # type: ignore[arg-type]  # plain strings
         assert connection.subprotocol == "realtime"
         assert json.loads(connection.recv())["type"] == "session.created"
     stranger = OpenAI(base_url=f"{keyed.url}/v1", api_key="wrong", max_retries=0)
@@ -262,6 +262,26 @@ def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing(server: S
         assert server.metric("asr_live_sessions") >= 1
         connection._connection.socket.close()
     wait_until(lambda: server.metric("asr_live_sessions") == 0, "a server without sessions")
+
+
+def test_keywords_and_names_of_a_prompt_are_listened_for(server: Server, sound: bytes, spoken_text: str) -> None:
+    asked = {"keywords": ["Больница"], "prompt": "О Шарфе и хлебе."}
+    with session(server, audio={"input": {"transcription": asked}}) as connection:
+        send(connection, sound)
+        received = transcripts(connection, spoken_text)
+    heard = " ".join(event.transcript for event in received if event.type == f"{TRANSCRIPTION}.completed")
+    assert heard == spoken_text.replace("больница", "Больница").replace("шарфе", "Шарфе")
+
+
+def test_more_keywords_than_can_be_listened_for_are_refused_and_the_session_lives_on(server: Server) -> None:
+    with session(server) as connection:
+        asked = {"keywords": [f"слово{n}" for n in range(1001)]}
+        audio = {"input": {"transcription": asked}}
+        connection.session.update(session={"type": "transcription", "audio": audio})  # type: ignore[misc,arg-type]  # a table
+        error = until(connection, "error")[-1].error
+        assert error.param == "session.audio.input.transcription.keywords"
+        connection.session.update(session={"type": "transcription"})
+        until(connection, "session.updated")
 
 
 def test_a_session_gets_on_beside_a_long_file(

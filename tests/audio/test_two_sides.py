@@ -106,7 +106,7 @@ def test_a_minute_of_speech_is_enough_to_tell(turns: Sound) -> None:
 def test_chunks_of_two_channels_are_those_of_each_and_none_comes_too_early(
     both: tuple[object, object], cuts: list[int]
 ) -> None:
-    left, right = (sound(levels) for levels in both)  # type: ignore[arg-type]
+    left, right = (sound(levels) for levels in both)  # type: ignore[arg-type]  # a pair stays one
     length = min(len(left), len(right))
     block = np.stack((left[:length], right[:length]))
 
@@ -115,7 +115,7 @@ def test_chunks_of_two_channels_are_those_of_each_and_none_comes_too_early(
 
     together = ChannelSegmenter(make)
     chunks: list[Chunk] = []
-    for piece in in_blocks(np.arange(length), cuts):  # type: ignore[arg-type]
+    for piece in in_blocks(np.arange(length), cuts):  # type: ignore[arg-type]  # numbers of any kind
         chunks += together.push(block[:, piece])
     chunks += together.flush() if length else []
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))

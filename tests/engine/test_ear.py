@@ -32,7 +32,7 @@ def test_a_hearing_goes_before_a_files_chunks_and_files_get_on_beside_many(tmp_p
                         order.append("chunk")
                         write(chunk, hypothesis)
 
-                    job.heard = heard  # type: ignore[method-assign]
+                    job.heard = heard  # type: ignore[method-assign]  # for this job alone
                     gate.open.set()
                     assert (await job.transcript()).text == SAMPLE_TEXT
                     await asyncio.gather(*hearings)

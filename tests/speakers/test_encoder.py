@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from torchaudio.functional import melscale_fbanks  # type: ignore[import-untyped]
+from torchaudio.functional import melscale_fbanks  # type: ignore[import-untyped]  # published without types
 
 from asr_core.speakers.encoder import ENCODERS, HIDDEN, HOP, N_FFT, N_MELS, WEIGHTS, WINDOW, WINDOW_FRAMES, mel_filters
 from asr_core.types import INT16_SCALE, Pcm

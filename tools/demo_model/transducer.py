@@ -88,7 +88,7 @@ def trained(encoded: Sequence[Tensor], log_probs: Sequence[Tensor], epochs: int,
             chosen = order[begin : begin + BATCH]
             loss = _loss(head, [encoded[i] for i in chosen], [nodes[i] for i in chosen])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types there
             optimizer.step()
             schedule.step()
     return head

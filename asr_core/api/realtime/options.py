@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from asr_core.api.form import Words
 from asr_core.errors import BadRequest, UnknownModel
 from asr_core.live.sound import Encoding, Rate
 from asr_core.live.turns import TurnOptions
 from asr_core.settings import Settings
+from asr_core.types import Hints, Keyword
 
 SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
 """How long a silence ends an utterance, by `semantic_vad`'s eagerness: nothing here judges what is being said."""
@@ -45,13 +47,13 @@ class Format(_Options):
 
 
 class Transcription(_Options):
-    """What all but `model` ask for changes nothing: there is one language, no prompting, and one delay."""
+    """`language`, `languages` and `delay` change nothing: a model knows by itself what is spoken, as soon as it can."""
 
     model: Text | None = None
     language: Text | None = None
     languages: Texts | None = None
     prompt: Text | None = None
-    keywords: Texts | None = None
+    keywords: Words | None = None
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
@@ -114,6 +116,16 @@ class SessionOptions(_Options):
     @property
     def logprobs(self) -> bool:
         return LOGPROBS in (self.include or ())
+
+    @property
+    def model(self) -> str:
+        """The name that the client has for it; nothing for the default."""
+        return (self.audio.input.transcription and self.audio.input.transcription.model) or ""
+
+    @property
+    def hints(self) -> Hints:
+        asked = self.audio.input.transcription or Transcription()
+        return Hints(tuple(map(Keyword, asked.keywords or ())), asked.prompt or "")
 
     def shown(self, session_id: str) -> dict[str, Any]:
         """What the client is told of its session."""

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -26,6 +27,9 @@ from asr_core.api.realtime.protocol import (
 from asr_core.errors import AsrError, BadRequest, Busy
 from asr_core.live.events import Event
 from asr_core.live.sound import Intake
+
+if TYPE_CHECKING:
+    from asr_core.engine.ear import Ear
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Of a subprotocol by which a browser, whose WebSockets have no headers, sends its key."""
@@ -80,7 +84,10 @@ def _admitted(websocket: WebSocket, backend: Backend, issued: ClientSecrets) -> 
         model and backend.settings.accepts_model(model)
     ):
         raise BadRequest("This server transcribes, it holds no conversations: use ?intent=transcription.", "intent")
-    return promised or SessionOptions()
+    options = promised or SessionOptions()
+    if model and backend.settings.accepts_model(model) and not options.model:
+        return session_options({"audio": {"input": {"transcription": {"model": model}}}}, backend.settings, options)
+    return options
 
 
 def _protocols(websocket: WebSocket) -> list[str]:
@@ -100,11 +107,13 @@ class _Conversation:
         self._id = f"sess_{secrets.token_hex(10)}"
         self._n_errors = 0
         self._driver: Driver
+        self._ear: Ear
 
     async def hold(self) -> None:
         """Until the client leaves or has been silent for too long. Raises what ends the session."""
         with self._backend.engine.listen() as ear:
-            self._driver = Driver(ear, self._options.turns, self._tell)
+            self._ear, self._driver = ear, Driver(ear, self._options.turns, self._tell)
+            await self._attend()
             await self._send(self._teller.session("session.created", self._options.shown(self._id)))
             await self._driver.serve(self._receive())
 
@@ -153,8 +162,15 @@ class _Conversation:
             self._driver.session.configure(options.turns)
         if options.audio.input.format != self._options.audio.input.format:
             self._intake = _intake(options)
+        asks_anew = (options.model, options.hints) != (self._options.model, self._options.hints)
         self._options, self._teller = options, Teller(options.logprobs)
+        if asks_anew:
+            await self._attend()
         await self._send(self._teller.session("session.updated", options.shown(self._id)))
+
+    async def _attend(self) -> None:
+        """Have what comes heard with the model that was chosen, which listens for what was named."""
+        await self._ear.attend(self._backend.settings.called(self._options.model), self._options.hints)
 
     async def _tell(self, events: Sequence[Event]) -> None:
         for event in events:

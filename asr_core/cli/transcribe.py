@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,36 +9,28 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
 
 import typer
 
+from asr_core.cli import options
+from asr_core.cli.asked import form_fields, hints_of, job_options
 from asr_core.cli.configuration import configured, require_checkpoint
 from asr_core.cli.output import FileSink, Sink, StdoutSink
 from asr_core.cli.plan import BatchItem, Collision, find, missing, plan
 from asr_core.cli.progress import Report
 from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
-from asr_core.speakers.count import speaker_count
-from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, MIN_LINE_WIDTH, CueLayout
-from asr_core.text.formats import FORMATS, RenderOptions
+from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
+from asr_core.text.formats import RenderOptions
 from asr_core.types import (
-    ChannelMode,
-    Hints,
     JobOptions,
-    Keyword,
-    KeywordsSpelling,
-    PrecisionSetting,
-    SpeakerCount,
 )
-from asr_core.wordlist import checked, read_wordlist
 
 STREAM = Path("-")
-RESULT, WHERE = "Result", "Where it is computed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,128 +45,26 @@ class Output:
     recursive: bool
 
 
-def _known_format(name: str) -> str:
-    if name not in FORMATS:
-        raise typer.BadParameter(f"{name} is none of {', '.join(FORMATS)}.")
-    return name
-
-
-def _speaker_count(text: str) -> SpeakerCount:
-    try:
-        return speaker_count(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text}: {error}.") from error
-
-
 def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="FILES_OR_FOLDERS", help="Sound or video; - is standard input.")
-    ],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Take the folders in folders too.")] = False,
-    formats: Annotated[
-        list[str],
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="FORMAT",
-            parser=_known_format,
-            help="text, srt, vtt, tsv, json, verbose_json or diarized_json; several times for several.",
-            rich_help_panel=RESULT,
-        ),
-    ] = ["text"],  # noqa: B006 - typer reads it, nobody changes it
-    words: Annotated[
-        bool, typer.Option("--words", help="The times of words too, in verbose_json.", rich_help_panel=RESULT)
-    ] = False,
-    max_line_width: Annotated[
-        int,
-        typer.Option(
-            min=MIN_LINE_WIDTH, help="Characters in a line of srt and vtt.", show_default=True, rich_help_panel=RESULT
-        ),
-    ] = LINE_WIDTH,
-    max_line_count: Annotated[
-        int,
-        typer.Option(min=1, help="Lines of srt and vtt shown together.", show_default=True, rich_help_panel=RESULT),
-    ] = LINE_COUNT,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--output-dir",
-            "-o",
-            metavar="FOLDER",
-            help="Folder for the transcripts, instead of beside each recording; - is standard output.",
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do again what is there already.", rich_help_panel=RESULT)
-    ] = False,
-    audio_track: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="NUMBER",
-            help="Of several sound tracks this one, counted from 0, instead of a Russian or the default one.",
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
-    keywords: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORDS",
-            help="Names and terms to listen for, comma-separated; several times for more.",
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
-    keywords_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The same from a file, one a line.", rich_help_panel=RESULT),
-    ] = None,
-    keywords_spelling: Annotated[
-        KeywordsSpelling,
-        typer.Option(help="How they are written: as given, or as the model writes words.", rich_help_panel=RESULT),
-    ] = "original",
-    channels: Annotated[
-        ChannelMode | None,
-        typer.Option(
-            help="mix them; split: hear each by itself, as a speaker; auto: split two that are two sides of a call. "
-            "auto with diarized_json, else mix.",
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
-    speakers: Annotated[
-        Any,
-        typer.Option(
-            metavar="auto|NUMBER",
-            parser=_speaker_count,
-            help="Tell voices apart: so many, or as many as there seem to be. auto with diarized_json.",
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.", rich_help_panel=WHERE),
-    ] = None,
-    precision: Annotated[
-        PrecisionSetting | None, typer.Option(help="Instead of PRECISION.", rich_help_panel=WHERE)
-    ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="On that server, with its model; http:// may be left out.", rich_help_panel=WHERE
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None, typer.Option(help="The server's, instead of the first in API_KEY.", rich_help_panel=WHERE)
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="On the Ray cluster there, whose machines all have this package, and the recordings under the same "
-            "paths.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
+    inputs: options.Inputs,
+    recursive: options.Recursive = False,
+    formats: options.Formats = ["text"],  # noqa: B006 - typer reads it, nobody changes it
+    words: options.Words = False,
+    max_line_width: options.LineWidth = LINE_WIDTH,
+    max_line_count: options.LineCount = LINE_COUNT,
+    output_dir: options.OutputDir = None,
+    overwrite: options.Overwrite = False,
+    audio_track: options.AudioTrack = None,
+    keywords: options.Keywords = None,
+    keywords_file: options.KeywordsFile = None,
+    keywords_spelling: options.Spelling = "original",
+    channels: options.Channels = None,
+    speakers: options.Speakers = None,
+    model: options.Model = None,
+    precision: options.Precision = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
+    ray: options.Ray = None,
 ) -> None:
     """Transcribe recordings.
 
@@ -211,11 +100,11 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
     if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
         raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
-    hints = _hints(keywords or [], keywords_file, keywords_spelling)
+    hints = hints_of(keywords or [], keywords_file, keywords_spelling)
     settings = configured(model=model, precision=precision)
-    options = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
-    output = Output(tuple(formats), options, output_dir, to_stdout, overwrite, recursive)
-    job = _job_options(JobOptions(settings.vad, audio_track=audio_track, hints=hints), formats, channels, speakers)
+    rendering = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
+    output = Output(tuple(formats), rendering, output_dir, to_stdout, overwrite, recursive)
+    job = job_options(JobOptions(settings.vad, audio_track=audio_track, hints=hints), formats, channels, speakers)
     computing = _computing(settings, server, api_key, ray, job)
     try:
         if STREAM in inputs:
@@ -229,42 +118,8 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
     raise typer.Exit(code)
 
 
-def _hints(keywords: Sequence[str], file: Path | None, spelling: KeywordsSpelling) -> Hints:
-    words = [word.strip() for listed in keywords for word in listed.split(",")]
-    try:
-        listed = read_wordlist(file) if file else ()
-        return Hints(checked([*(Keyword(word) for word in words if word), *listed]), spelling=spelling)
-    except ValueError as error:
-        raise typer.BadParameter(f"{f'--keywords-file {file}' if file else '--keywords'}: {error}.") from error
-
-
-def _job_options(
-    options: JobOptions, formats: Sequence[str], channels: ChannelMode | None, speakers: SpeakerCount | None
-) -> JobOptions:
-    """`options` with who spoke: what was asked for, or what belongs to the formats."""
-    diarized = "diarized_json" in formats
-    return replace(
-        options,
-        channels=channels or ("auto" if diarized else "mix"),
-        speakers=speakers or ("auto" if diarized else None),
-    )
-
-
-def _fields(options: JobOptions) -> dict[str, str]:
-    """What a server is told of them: nothing of those that leave all to the recording, which old servers take too."""
-    words = [keyword.text for keyword in options.hints.keywords]
-    told = {
-        "audio_track": "" if options.audio_track is None else str(options.audio_track),
-        "channels": "" if options.channels == "mix" else options.channels,
-        "speakers": "" if options.speakers is None else str(options.speakers),
-        "keywords": json.dumps(words, ensure_ascii=False) if words else "",
-        "keywords_spelling": options.hints.spelling if words else "",
-    }
-    return {name: value for name, value in told.items() if value}
-
-
 def _computing(
-    settings: Settings, server: str | None, api_key: str | None, ray: str | None, options: JobOptions
+    settings: Settings, server: str | None, api_key: str | None, ray: str | None, job: JobOptions
 ) -> OpenTranscriber:
     """Where to transcribe. What that needs is imported only then: torch takes seconds."""
     if server is not None:
@@ -272,17 +127,17 @@ def _computing(
 
         configured_key = settings.api_key[0].get_secret_value() if settings.api_key else ""
         key = configured_key if api_key is None else api_key
-        return partial(remote_transcriber, server, key, _fields(options))
+        return partial(remote_transcriber, server, key, form_fields(job))
     require_checkpoint(settings)
     if ray:
         if not find_spec("ray"):
             raise typer.BadParameter("--ray needs Ray: pip install 'gigaam-asr-server[ray]'")
         from asr_core.cli.cluster import cluster_transcriber  # noqa: PLC0415
 
-        return partial(cluster_transcriber, ray, settings, options)
+        return partial(cluster_transcriber, ray, settings, job)
     from asr_core.cli.local import local_transcriber  # noqa: PLC0415
 
-    return partial(local_transcriber, settings, options)
+    return partial(local_transcriber, settings, job)
 
 
 def _items(output: Output, inputs: Iterable[Path]) -> list[BatchItem]:

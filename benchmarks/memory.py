@@ -56,10 +56,12 @@ def findings(checkpoint: Path, precision: str) -> list[Finding]:
 def growth_by_lengths(checkpoint: Path, precision: str) -> list[Finding]:
     """Have a fresh process hear recordings of many lengths."""
     found = _measured("lengths", checkpoint, precision)
-    what, grown = f"resident after {N_LENGTHS} different lengths", (found["heard"] - found["loaded"]) / MIB
+    what = f"{N_LENGTHS} different lengths"
+    grown, peak = ((found[name] - found["loaded"]) / MIB for name in ("rested", "peak"))
     return [
-        Finding(f"{what} − once loaded", grown, "MiB", at_most=GROWTH_MAX_MIB.get(precision)),
-        Finding(what, found["heard"] / MIB, "MiB"),
+        Finding(f"resident at rest after {what} − once loaded", grown, "MiB", at_most=GROWTH_MAX_MIB.get(precision)),
+        Finding(f"resident at rest after {what}", found["rested"] / MIB, "MiB"),
+        Finding(f"peak during {what} − once loaded", peak, "MiB"),
     ]
 
 
@@ -85,19 +87,24 @@ def load(checkpoint: str, precision: str) -> dict[str, int]:
 
 
 def lengths(checkpoint: str, precision: str) -> dict[str, int]:
-    """Bytes resident: with the model loaded, and after recordings of many lengths, computed as the engine does."""
+    """Bytes resident: with the model loaded, at the peak while recordings of many lengths are computed as the engine
+    does, and after that, when it has nothing to do."""
     from asr_core.cli import sample  # noqa: PLC0415
     from asr_core.cli.speed import at_once  # noqa: PLC0415
     from asr_core.model.cpu import available_cores  # noqa: PLC0415
+    from asr_core.model.heap import give_back  # noqa: PLC0415
     from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
     from asr_core.types import SAMPLE_RATE  # noqa: PLC0415
 
     recognizer = load_recognizer(checkpoint, precision=precision, device="cpu")
+    forget_peak("self")
     found = {"loaded": status("self", "VmRSS")}
     counts = [round((SHORTEST_S + i * STEP_S) * SAMPLE_RATE) for i in range(N_LENGTHS)]
     longest = sample.waveform(counts[-1])
     at_once(recognizer, [longest[:count] for count in counts], available_cores())
-    return found | {"heard": status("self", "VmRSS")}
+    found["peak"] = status("self", "VmHWM")
+    give_back()
+    return found | {"rested": status("self", "VmRSS")}
 
 
 if __name__ == "__main__":

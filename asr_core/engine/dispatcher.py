@@ -25,6 +25,7 @@ from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import RecognitionFailed, ServerStopping
 from asr_core.model.glossary import Glossary
+from asr_core.model.heap import give_back
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Span
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 ALONE_FROM = SAMPLE_RATE
 """Samples from which a piece that is alone is computed by two threads; a shorter one gains nothing by it."""
 
+TIDY_AFTER_S = 5.0
+"""Seconds without work after which free memory goes back to the system: getting it again takes a note milliseconds."""
 
 HEARINGS_IN_A_ROW = 4
 """So many go before a file's chunk: however many sessions there are, files get on."""
@@ -96,6 +99,7 @@ class Dispatcher:
         self._hearings: deque[_Hearing] = deque()
         self._work = asyncio.Event()
         self._n_computing = 0
+        self._untidy = False  # whether something was computed since free memory was given back
 
     @property
     def n_waiting(self) -> int:
@@ -161,13 +165,29 @@ class Dispatcher:
                     await self._run_hearing(self._hearings.popleft())
             if batch := self._scheduler.next_batch():
                 self._end_wait(batch)
-                self._n_computing += 1
-                try:
+                with self._computing():
                     await self._run_batch(batch)
-                finally:
-                    self._n_computing -= 1
             elif not self._hearings:
+                await self._rest()
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        self._n_computing += 1
+        self._untidy = True
+        try:
+            yield
+        finally:
+            self._n_computing -= 1
+
+    async def _rest(self) -> None:
+        """Wait for work; once there has been none for a while, give back the memory that the last of it took."""
+        try:
+            async with asyncio.timeout(TIDY_AFTER_S if self._untidy else None):
                 await self._work.wait()
+        except TimeoutError:
+            if self._untidy and not self._n_computing:
+                self._untidy = False
+                await self._workers.run(give_back)
 
     async def _run_analysis(self, analysis: _Analysis) -> None:
         if analysis.job not in self.jobs:
@@ -189,10 +209,10 @@ class Dispatcher:
         if hearing.heard.done():  # the session is over
             return
         begin = time.perf_counter()
-        self._n_computing += 1
         try:
-            work = partial(self._workers.recognize, [hearing.piece])
-            (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.piece.chunk]))
+            with self._computing():
+                work = partial(self._workers.recognize, [hearing.piece])
+                (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.piece.chunk]))
         except asyncio.CancelledError:
             if not hearing.heard.done():
                 hearing.heard.set_exception(ServerStopping())
@@ -202,8 +222,6 @@ class Dispatcher:
             if not hearing.heard.done():
                 hearing.heard.set_exception(RecognitionFailed())
             return
-        finally:
-            self._n_computing -= 1
         self.tally.live_compute_s += time.perf_counter() - begin
         if not hearing.heard.done():
             hearing.heard.set_result(hypothesis)

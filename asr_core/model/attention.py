@@ -124,16 +124,17 @@ FORMS: dict[str, Form] = {"products": _in_products, "fused": _fused}
 def fastest_form(dtype: torch.dtype) -> str:
     """Which of the forms is fastest on this machine, with one thread, for a chunk of 20 s; tried out once a process.
 
-    The first, unless another one takes nine tenths of its time: what is heard must not change with every start.
+    The first, unless another one takes nine tenths of its time: what is heard must not change with every start, nor
+    with what else the machine does meanwhile. So it is this thread's time on a core that counts.
     """
     query, key, value = torch.randn(3, *_TRIED_SHAPE, generator=torch.Generator().manual_seed(0)).to(dtype)
     seconds = dict.fromkeys(FORMS, math.inf)
     with using_threads(1):
         for _ in range(_TRIALS):  # in turn, and the least counts: what else the machine does hits each of them
             for name, form in FORMS.items():
-                begin = time.perf_counter()
+                begin = time.thread_time()
                 form(query, key, value, None)
-                seconds[name] = min(seconds[name], time.perf_counter() - begin)
+                seconds[name] = min(seconds[name], time.thread_time() - begin)
     first = next(iter(FORMS))
     best = min(seconds, key=lambda name: seconds[name])
     return best if seconds[best] < 0.9 * seconds[first] else first

@@ -155,7 +155,7 @@ class NativeRecognizer:
         with using_threads(1):
             features = [self.features(waveform.to(self._target.device)) for waveform in waveforms]
         encoded = self.encoder(features)
-        self._heap.heard(len(encoded))
+        self._heap.heard(sum(map(len, encoded)))
         return encoded
 
 

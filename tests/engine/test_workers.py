@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from asr_core.engine.engine import Engine
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
 from asr_core.model.recognizer import Recognizer
+from asr_core.process_memory import resident_mib
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Span, Token, Transcript
 from tests.engine.engines import SAMPLE, Gate, read, run, running, settings, transcribe, until, write
 
@@ -166,3 +168,16 @@ def test_a_batch_for_several_models_is_heard_by_each_chunks_own() -> None:
     silences = [Chunk(0, Span(0, n), np.zeros(n, np.int16), np.zeros(1, np.float32)) for n in (1, 2, 3)]
     heard = workers.recognize([Piece(name, chunk) for name, chunk in zip("bab", silences, strict=True)])
     assert [hypothesis.text for hypothesis in heard] == ["b1", "a2", "b3"]
+
+
+def test_memory_that_recordings_took_goes_back_once_there_are_no_more(recordings: list[Path]) -> None:
+    if resident_mib() is None or platform.libc_ver()[0] != "glibc":
+        pytest.skip("only glibc keeps what nobody uses, and only Linux tells")
+
+    async def scenario() -> None:
+        async with running() as engine:
+            await asyncio.gather(*(transcribe(engine, path) for path in recordings))
+            before = resident_mib() or 0
+            await until(lambda: (resident_mib() or 0) < before - 4)
+
+    run(scenario)

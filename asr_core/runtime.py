@@ -13,9 +13,10 @@ DEFAULTS = {
     # 300 recordings of different lengths took 700 MB more, and are as fast with 64.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
-    # Turns that a thread spins at a barrier before it sleeps. On a machine with other things to do, one that waits for
-    # a core would be spun for until the other program ends.
-    "GOMP_SPINCOUNT": "1000",
+    # Turns that a thread spins at a barrier before it sleeps: a tenth of a millisecond or a few, as processors differ.
+    # On a machine with other things to do, one that waits for a core would be spun for until the other program ends;
+    # with a tenth of these turns it sleeps between two products, and two threads take longer than one.
+    "GOMP_SPINCOUNT": "10000",
     # glibc gives each thread a heap of its own, and what one thread's frees leave there no other can use: recordings of
     # many lengths grew int8 by 300 MB, nearly all of it free.
     _ARENAS: "1",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
     precision: PrecisionSetting = Field("auto", description="of the network's linear layers")
     models_dir: Path = Field(Path("models"), description="where weights are kept")
+    idle_unload_minutes: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="a model that nobody asks for in so long leaves memory; 0: never"
+    )
     models_url: str = Field("", description="where weights are downloaded from; empty: their authors' server")
     tmpdir: Path | None = Field(None, description="where uploads and tasks' results lie; empty: the system's folder")
     num_threads: int = Field(0, ge=0, le=1024, description="compute threads; 0 means the cores this process may use")
@@ -164,6 +168,11 @@ class Settings(BaseSettings):
     def model_name(self) -> str:
         """The default one's."""
         return self.model_names[0]
+
+    @property
+    def idle_unload_s(self) -> float:
+        """Seconds after which a model that nobody asks for leaves memory."""
+        return self.idle_unload_minutes * 60 or math.inf
 
     @property
     def alone(self) -> Settings:

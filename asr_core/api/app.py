@@ -122,7 +122,8 @@ async def retrieve_model(name: str, server: Server) -> Answer:
 
 
 def _model(name: str, server: Backend) -> Answer:
-    return {"id": name, "object": "model", "created": server.started_at, "owned_by": "gigaam"}
+    loaded = server.engine.has_in_memory(name)
+    return {"id": name, "object": "model", "created": server.started_at, "owned_by": "gigaam", "loaded": loaded}
 
 
 @native_routes.post("/transcribe", response_class=Response, openapi_extra=schema.NATIVE)
@@ -180,9 +181,9 @@ async def health(server: Server) -> Answer:
     """Always 200: what the server is, and whether it can work yet."""
     status = server.engine.status
     return {
-        "status": "ok" if status.loaded else "loading",
+        "status": "ok" if status.ready else "loading",
         "model": status.model,
-        **({"models": list(names)} if len(names := server.settings.model_names) > 1 else {}),
+        **_several(server),
         "device": status.device,
         "precision": status.precision,
         "precision_reason": status.precision_reason,
@@ -192,14 +193,22 @@ async def health(server: Server) -> Answer:
     }
 
 
+def _several(server: Backend) -> Answer:
+    """Which models there are, where there are several, and which of them are in memory."""
+    names = server.settings.model_names
+    if len(names) == 1:
+        return {}
+    return {"models": list(names), "loaded_models": [name for name in names if server.engine.has_in_memory(name)]}
+
+
 @system_routes.get("/readyz", responses={503: {"description": "Not yet, and why"}})
 async def readiness(server: Server) -> JSONResponse:
-    """200 where recordings are taken: the model is loaded, and uploads have their folder. 503, and why, where not."""
+    """200 where recordings are taken: the models have been loaded, and uploads have their folder; else 503, and why."""
     try:
         server.check_ready()
     except (Busy, StorageFull) as exc:
         status = server.engine.status
-        state = {"status": "not ready" if status.loaded else "loading", "detail": status.detail or str(exc)}
+        state = {"status": "not ready" if status.ready else "loading", "detail": status.detail or str(exc)}
         return JSONResponse(state, 503, {"Retry-After": str(Busy.retry_after_s)})
     return JSONResponse({"status": "ready"})
 

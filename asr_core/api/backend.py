@@ -40,7 +40,7 @@ class Backend:
     def check_ready(self) -> None:
         """Raise ModelNotReady, StorageGone or StorageFull, before a client uploads a recording for nothing."""
         status = self.engine.status
-        if not status.loaded:
+        if not status.ready:
             raise ModelNotReady(f"The model is not ready: {status.detail}.")
         self.spool.check()
 

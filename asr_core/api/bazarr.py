@@ -93,7 +93,7 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     """The answer to POST /asr."""
     status = backend.engine.status
     # What a model knows is seen when it is loaded; until then the answer is that it is not.
-    query = parse_query(parameters, status.languages if status.loaded else MULTILINGUAL)
+    query = parse_query(parameters, status.languages if status.ready else MULTILINGUAL)
 
     async def work(upload: Upload, send: Send) -> Response:
         hints = Hints(prompt=query.initial_prompt)

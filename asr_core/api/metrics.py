@@ -43,7 +43,13 @@ class EngineCollector(Collector):
         yield CounterMetricFamily(
             "asr_live_compute_seconds", "Seconds that workers took for live sessions, added up", tally.live_compute_s
         )
-        yield GaugeMetricFamily("asr_model_loaded", "1 once the model can be used", float(status.loaded))
+        yield GaugeMetricFamily("asr_model_loaded", "1 once the model can be used", float(status.ready))
+        in_memory = GaugeMetricFamily(
+            "asr_model_in_memory", "0 for a model that will be loaded when it is asked for", labels=["model"]
+        )
+        for name, is_there in engine.in_memory.items():
+            in_memory.add_metric([name], is_there)
+        yield in_memory
         labels = {"model": status.model, "device": status.device or "", "precision": status.precision or ""}
         yield InfoMetricFamily("asr_model", "What recognises", labels)
 

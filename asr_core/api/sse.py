@@ -16,6 +16,7 @@ MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": ping\n\n"
+LOADING = b": the model is being loaded\n\n"
 
 
 def frame(event: Mapping[str, Any]) -> bytes:

@@ -58,6 +58,8 @@ class Progress:
     """Of the whole recording, as its header has it; None where that says nothing."""
     recordings_ahead: int
     """That come first when the model has time again: all take turns."""
+    model_loaded: bool
+    """Whether its model is in memory; if not, the task waits for that."""
 
 
 class Tasks:
@@ -103,7 +105,8 @@ class Tasks:
         work = self._running.get(task_id)
         if work is None or work.job is None:
             return None
-        return Progress(round(work.job.heard_s, 3), work.duration_s, self._backend.engine.ahead_of(work.job))
+        engine, job = self._backend.engine, work.job
+        return Progress(round(job.heard_s, 3), work.duration_s, engine.ahead_of(job), engine.has_in_memory(job.model))
 
     async def answer(self, task_id: str) -> Response:
         """What the task came to, be it an error. Raises NotFound, TaskLost, or BadRequest while it is worked on."""

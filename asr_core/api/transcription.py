@@ -17,7 +17,7 @@ from asr_core.api.backend import Backend
 from asr_core.api.form import TranscriptionForm, parse_form, wanted
 from asr_core.api.problems import answer_to
 from asr_core.api.speakers import known_speakers
-from asr_core.api.sse import DONE, EventStream, delta_event, done_event, frame, segment_event
+from asr_core.api.sse import DONE, LOADING, EventStream, delta_event, done_event, frame, segment_event
 from asr_core.api.upload import Upload
 from asr_core.text.formats import render
 from asr_core.types import JobOptions, Segment, Transcript
@@ -59,6 +59,8 @@ async def _stream(backend: Backend, path: Path, form: TranscriptionForm, options
     stream, started = EventStream(send), perf_counter()
     try:
         async with backend.job(path, options) as job, stream:
+            if not backend.engine.has_in_memory(job.model):
+                await stream.write(LOADING)
             await _send_transcript(backend, job, form, stream, started)
     except ClientDisconnect:
         raise

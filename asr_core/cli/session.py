@@ -95,7 +95,7 @@ def _interruptible() -> Iterator[None]:
 def _show_log(report: Report) -> None:
     logging.getLogger().handlers = [LogLines(report)]
     logging.getLogger("asr_core.model.download").setLevel(logging.INFO)  # how far it is
-    logging.getLogger("asr_core.engine.compute").disabled = True  # why loading failed, which is raised as well
+    logging.getLogger("asr_core.engine.start").disabled = True  # why loading failed, which is raised as well
 
 
 def _summarize(report: Report, n_items: int) -> None:

@@ -19,13 +19,14 @@ from typing import Protocol
 
 import numpy as np
 
-from asr_core.engine.compute import Piece, Workers
+from asr_core.engine.compute import Piece, Workers, recognize
 from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import RecognitionFailed, ServerStopping
 from asr_core.model.glossary import Glossary
 from asr_core.model.heap import give_back
+from asr_core.model.recognizer import Recognizer
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Span
 
 log = logging.getLogger(__name__)
@@ -132,10 +133,10 @@ class Dispatcher:
 
         return analyse
 
-    async def hear(self, pcm: Pcm, model: str, glossary: Glossary | None = None) -> Hypothesis:
-        """What `model` makes of `pcm`, ahead of files' chunks. Raises RecognitionFailed, or what ends the engine."""
+    async def hear(self, pcm: Pcm, recognizer: Recognizer, glossary: Glossary | None = None) -> Hypothesis:
+        """What the model makes of `pcm`, ahead of files' chunks. Raises RecognitionFailed, or what ends the engine."""
         chunk = Chunk(0, Span(0, len(pcm)), pcm, np.empty(0, np.float32))
-        hearing = _Hearing(Piece(model, chunk, glossary), asyncio.get_running_loop().create_future())
+        hearing = _Hearing(Piece(recognizer, chunk, glossary), asyncio.get_running_loop().create_future())
         self._hearings.append(hearing)
         self._work.set()
         return await hearing.heard
@@ -211,7 +212,7 @@ class Dispatcher:
         begin = time.perf_counter()
         try:
             with self._computing():
-                work = partial(self._workers.recognize, [hearing.piece])
+                work = partial(recognize, [hearing.piece])
                 (hypothesis,) = await self._workers.run(work, self._threads_for([hearing.piece.chunk]))
         except asyncio.CancelledError:
             if not hearing.heard.done():
@@ -241,9 +242,8 @@ class Dispatcher:
                 for job, _ in batch:
                     stages.enter_context(job.stages.running("model"))
                 chunks = [chunk for _, chunk in batch]
-                pieces = [Piece(job.model, chunk, job.glossary) for job, chunk in batch]
-                work = partial(self._workers.recognize, pieces)
-                hypotheses = await self._workers.run(work, self._threads_for(chunks))
+                pieces = [_piece(job, chunk) for job, chunk in batch]
+                hypotheses = await self._workers.run(partial(recognize, pieces), self._threads_for(chunks))
             await self._listen(batch)
             heard = list(zip(batch, hypotheses, strict=True))
         except Exception:
@@ -269,9 +269,11 @@ class Dispatcher:
     async def _run_one_by_one(self, batch: Sequence[tuple[Job, Chunk]]) -> None:
         """Try again without company: one recording that the model fails on must not spoil the others' jobs."""
         for job, chunk in batch:
+            if job not in self.jobs:
+                continue
             if len(batch) > 1:
                 await self._run_batch([(job, chunk)])
-            elif job in self.jobs:
+            else:
                 job.fail(RecognitionFailed())
 
     def _deliver(self, job: Job, chunk: Chunk, hypothesis: Hypothesis) -> None:
@@ -284,3 +286,8 @@ class Dispatcher:
         except Exception:
             log.exception("What the model heard could not be written down")
             job.fail(RecognitionFailed())
+
+
+def _piece(job: Job, chunk: Chunk) -> Piece:
+    assert job.listening is not None
+    return Piece(job.listening.recognizer, chunk, job.listening.glossary)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from asr_core.audio.channels import ChannelSegmenter
 from asr_core.audio.chunking import ChunkPolicy
 from asr_core.audio.decode import Recording, decode
 from asr_core.audio.segmenter import Segmenter
-from asr_core.engine.compute import RETRY_LOADING, Load, Workers, loader
+from asr_core.audio.vad import SileroNetwork
+from asr_core.engine.compute import Workers
 from asr_core.engine.dispatcher import Cutter, Dispatcher, Tally
 from asr_core.engine.ear import Ear
 from asr_core.engine.feeding import feed
-from asr_core.engine.hints import Glossaries
 from asr_core.engine.jobs import BACKLOG, Job
+from asr_core.engine.models import Load, Models, loader
 from asr_core.engine.stages import NoStages, Stages
+from asr_core.engine.start import RETRY_LOADING, Start
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping, TooManySessions
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.process_memory import resident_mib
@@ -39,17 +41,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """What the engine says about itself; `detail` explains why the model is not loaded."""
+    """What the engine says about itself and its default model; `detail` explains why it is not ready."""
 
     model: str
-    loaded: bool
+    ready: bool
+    """Whether jobs are taken, be it that they wait for the model to be loaded again."""
+    loaded: bool = False
+    """Whether the model is in memory."""
     device: str | None = None
     precision: str | None = None
     precision_reason: str | None = None
     kernels: str | None = None
     detail: str | None = None
     languages: tuple[str, ...] = RUSSIAN
-    """Codes of what the loaded model knows."""
+    """Codes of what the model knows."""
 
 
 class Engine:
@@ -76,33 +81,35 @@ class Engine:
         names = zip(settings.model_names, settings.models, strict=True)
         loads = {name: load or loader(settings, model) for name, model in names}
         # Elsewhere than in our network on the CPU, a batch is faster than its chunks, and one worker keeps all busy.
-        self._workers = Workers(loads, n_threads if native else 1, n_threads, retry)
+        self._workers = Workers(n_threads if native else 1, n_threads)
         self._dispatcher = Dispatcher(self._workers, 1 if native else settings.batch_size)
         always = read_wordlist(settings.keywords_file) if settings.keywords_file else ()
-        self._glossaries = Glossaries(self._workers, always)
-        self._loaded = False
+        self._start = Start(retry)
+        self._models = Models(loads, always, self._start.downloading, idle_s=settings.idle_unload_s)
+        self._vad: SileroNetwork
+        self._ready = False
         self._n_live = 0
         self._runner: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> EngineStatus:
         model = self._settings.model_name
-        if not self._loaded:
-            return EngineStatus(model, loaded=False, detail=self._workers.detail)
-        recognizer = self._workers.recognizers[model]
-        return EngineStatus(
-            model,
-            True,
-            recognizer.device,
-            recognizer.precision,
-            recognizer.precision_reason,
-            recognizer.kernels,
-            languages=recognizer.languages,
-        )
+        if not self._ready:
+            return EngineStatus(model, ready=False, detail=self._start.detail)
+        return EngineStatus(model, ready=True, loaded=model in self._models, **asdict(self._models.about[model]))
 
     def languages(self, model: str) -> tuple[str, ...]:
-        """Codes of what the loaded model knows that a request for `model` means."""
-        return self._workers.recognizers[self._settings.called(model)].languages
+        """Codes of what the model knows that a request for `model` means."""
+        return self._models.about[self._settings.called(model)].languages
+
+    def has_in_memory(self, model: str) -> bool:
+        """Whether a request for `model` would not wait for it to be loaded."""
+        return self._settings.called(model) in self._models
+
+    @property
+    def in_memory(self) -> dict[str, bool]:
+        """Of each model's name, whether it is in memory at the moment."""
+        return {name: name in self._models for name in self._settings.model_names}
 
     @property
     def n_jobs(self) -> int:
@@ -130,20 +137,22 @@ class Engine:
 
     async def start(self) -> None:
         """Begin to load the model; jobs are admitted once it is there."""
-        self._workers.attempted = asyncio.get_running_loop().create_future()
+        self._start.begin()
         self._runner = asyncio.create_task(self._run())
 
     async def ready(self) -> None:
         """Wait until the model is loaded. Raises what ended the first attempt; the engine itself goes on trying."""
-        await self._workers.attempted
+        await self._start.attempted
 
     async def stop(self) -> None:
         """End all jobs with ModelNotReady, and wait for what the workers are doing at the moment."""
-        self._loaded, self._workers.detail = False, "the server is stopping"
+        self._ready, self._start.detail = False, "the server is stopping"
         if self._runner:
             self._runner.cancel()
             await asyncio.wait([self._runner])
+        self._start.end(ServerStopping())
         self._fail_jobs(ServerStopping())
+        await self._models.stop()
         await self._workers.stop()
 
     @asynccontextmanager
@@ -153,8 +162,7 @@ class Engine:
         Entering takes a place and waits for the first of the sound, so that what cannot be decoded is known at once.
         Raises QueueFull, ModelNotReady, BadAudio, AudioTooLong or FfmpegMissing; reading the job may raise as well.
         """
-        if not self._loaded:
-            raise ModelNotReady(f"The model is not ready: {self._workers.detail}")
+        self._check_ready()
         if self.n_jobs >= self._settings.max_queue:
             raise QueueFull(self.n_jobs)
         options = options or JobOptions(self._settings.vad)
@@ -166,37 +174,43 @@ class Engine:
         job.known_languages = self.languages(options.model)
         analyse = self._dispatcher.analyser(job, self._cutter(options))
 
+        async def attend() -> None:
+            with job.stages.running("load") if job.model not in self._models else nullcontext():
+                job.listening = await self._models.listening(job.model, options.hints)
+            job.warnings.extend(job.listening.warnings)
+
         async def settle() -> Sequence[Segment]:
             return scribe.flush() if voices is None else await self._workers.run(voices.flush)
 
         feeder: asyncio.Task[None] | None = None
         try:
-            with self._dispatcher.serving(job):
-                listening = await self._glossaries.find(job.model, options.hints)
-                job.glossary = listening.glossary
-                job.warnings.extend(listening.warnings)
-                feeder = asyncio.create_task(feed(job, self._decoding(path, options), analyse, settle))
+            with self._models.asked_for(job.model), self._dispatcher.serving(job):
+                feeder = asyncio.create_task(feed(job, self._decoding(path, options), attend, analyse, settle))
                 await job.started
                 yield job
         finally:
             if feeder:
                 feeder.cancel()
                 await asyncio.wait([feeder])
+            job.listening = None  # whoever keeps the job does not keep the model
+
+    def _check_ready(self) -> None:
+        if not self._ready:
+            raise ModelNotReady(f"The model is not ready: {self._start.detail}")
 
     def _cutter(self, options: JobOptions) -> Cutter:
-        make = partial(Segmenter, self._workers.vad, self._policy, options.vad)
+        make = partial(Segmenter, self._vad, self._policy, options.vad)
         return make() if options.channels == "mix" else ChannelSegmenter(make)
 
     @contextmanager
     def listen(self) -> Iterator[Ear]:
         """Hear the sound of a live session while the context lasts. Raises TooManySessions or ModelNotReady."""
-        if not self._loaded:
-            raise ModelNotReady(f"The model is not ready: {self._workers.detail}")
+        self._check_ready()
         if self._n_live >= self._settings.max_live:
             raise TooManySessions(self._n_live)
         self._n_live += 1
         try:
-            with Ear(self._workers.vad, self._dispatcher, self._glossaries, self._settings.called("")) as ear:
+            with Ear(self._vad, self._dispatcher, self._models, self._settings.called("")) as ear:
                 yield ear
         finally:
             self._n_live -= 1
@@ -209,21 +223,27 @@ class Engine:
     async def _run(self) -> None:
         """Load the model, then work for as long as the engine lives; what ends that ends all jobs, and is seen."""
         try:
-            await self._workers.load()
-            self._loaded = True
-            if not self._workers.attempted.done():
-                self._workers.attempted.set_result(None)
+            await self._start.attempt(self._load)
             model = self.status
             names = ", ".join(self._settings.model_names)
             said = (names, model.device, model.precision, model.precision_reason, model.kernels)
             log.info("Ready: %s on %s in %s (%s), kernels: %s", *said)
             if memory := resident_mib():
                 log.info("The process has %d MiB of memory", memory)
-            await self._dispatcher.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._dispatcher.run())
+                if self._settings.idle_unload_minutes:
+                    tasks.create_task(self._models.tend())
         except Exception:
             log.exception("The engine has failed")
-            self._loaded, self._workers.detail = False, "the engine has failed, see the log: restart the server"
+            self._ready, self._start.detail = False, "the engine has failed, see the log: restart the server"
             self._fail_jobs(RecognitionFailed())
+
+    async def _load(self) -> None:
+        await self._models.load_all()
+        self._vad = await self._workers.run(SileroNetwork.load)
+        await self._workers.try_two_threads(self._models.recognizers)
+        self._ready = True
 
     def _fail_jobs(self, error: AsrError) -> None:
         for job in self._dispatcher.jobs:

@@ -22,14 +22,25 @@ Settle = Callable[[], Awaitable[Sequence[Segment]]]
 """Gives the last segments, once all that the model heard has been written."""
 
 
-async def feed(job: Job, decoding: AbstractAsyncContextManager[Recording], analyse: Analyse, settle: Settle) -> None:
-    """Decode the recording and have it cut into chunks, no further ahead than the job may be; what fails, fails it."""
+Attend = Callable[[], Awaitable[None]]
+"""Has the model ready to hear the job."""
+
+
+async def feed(
+    job: Job, decoding: AbstractAsyncContextManager[Recording], attend: Attend, analyse: Analyse, settle: Settle
+) -> None:
+    """Decode the recording and have it cut into chunks, no further ahead than the job may be; what fails, fails it.
+
+    The model is had once there is sound: what is none needs no model, and whoever sent it knows at once.
+    """
     try:
         async with AsyncExitStack() as scope:
             with job.stages.running("decode"):
                 blocks = await scope.enter_async_context(decoding)
             async for block, is_last in _marking_last(_each_a_stage(blocks, job)):
                 job.start()
+                if job.listening is None:
+                    await attend()
                 job.samples += block.shape[-1]
                 with job.stages.running("vad"):
                     n_chunks = await analyse(block, is_last)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from asr_core.engine.compute import Workers
 from asr_core.model.glossary import Glossary
+from asr_core.model.recognizer import Recognizer
 from asr_core.text.keywords import prompted, spellings
 from asr_core.types import Hints, Keyword
 
@@ -24,44 +24,46 @@ MOST_TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What a job listens for, and what its client is to know of that."""
+    """Which model hears a job, what it listens for, and what the job's client is to know of that."""
 
+    recognizer: Recognizer
     glossary: Glossary | None = None
     warnings: tuple[str, ...] = ()
 
 
 class Glossaries:
-    """Makes glossaries for the models that `workers` have, and keeps the latest.
+    """Makes glossaries for `recognizer`, and keeps the latest.
 
     `always` is listened for in every recording.
     """
 
-    def __init__(self, workers: Workers, always: Sequence[Keyword]) -> None:
-        self._workers = workers
+    def __init__(self, recognizer: Recognizer, always: Sequence[Keyword]) -> None:
+        self.recognizer = recognizer
         self._always = tuple(always)
-        self._make = lru_cache(N_KEPT)(self._uncached)
+        # Of no method of this object: they would hold each other, and a model that is dropped is to be gone at once.
+        self._make = lru_cache(N_KEPT)(partial(_listening, recognizer, self._always))
 
-    async def find(self, model: str, hints: Hints) -> Listening:
-        """What `model` is to listen for; nothing, at no cost, where nobody has said anything."""
+    async def find(self, hints: Hints) -> Listening:
+        """What the model is to listen for; nothing, at no cost, where nobody has said anything."""
         if not (hints.keywords or hints.prompt or self._always):
-            return Listening()
+            return Listening(self.recognizer)
         # Not on a worker, which may have seconds of work before it.
-        return await asyncio.to_thread(self._make, model, hints)
+        return await asyncio.to_thread(self._make, hints)
 
-    def _uncached(self, model: str, hints: Hints) -> Listening:
-        recognizer = self._workers.recognizers[model]
-        if not recognizer.hears_keywords:
-            return Listening(warnings=_in_vain(hints))
-        asked = {keyword.text.casefold(): keyword for keyword in reversed((*hints.keywords, *self._always))}
-        named = [keyword for keyword in prompted(hints.prompt) if keyword.text.casefold() not in asked]
-        keywords = [*asked.values(), *named]
-        ways = {keyword.text: spellings(keyword) for keyword in keywords}
-        glossary = recognizer.glossary([*ways.values()], hints.spelling)
-        unspelled = {text for text, said in ways.items() if glossary.misses(said)}
-        if ours := unspelled & {keyword.text for keyword in self._always}:
-            log.warning("KEYWORDS_FILE: the model has no letters for %s", _listed(ours))
-        unspelled &= {keyword.text for keyword in hints.keywords}
-        return Listening(glossary if glossary else None, tuple(_warnings(hints, unspelled, named)))
+
+def _listening(recognizer: Recognizer, always: Sequence[Keyword], hints: Hints) -> Listening:
+    if not recognizer.hears_keywords:
+        return Listening(recognizer, warnings=_in_vain(hints))
+    asked = {keyword.text.casefold(): keyword for keyword in reversed((*hints.keywords, *always))}
+    named = [keyword for keyword in prompted(hints.prompt) if keyword.text.casefold() not in asked]
+    keywords = [*asked.values(), *named]
+    ways = {keyword.text: spellings(keyword) for keyword in keywords}
+    glossary = recognizer.glossary([*ways.values()], hints.spelling)
+    unspelled = {text for text, said in ways.items() if glossary.misses(said)}
+    if ours := unspelled & {keyword.text for keyword in always}:
+        log.warning("KEYWORDS_FILE: the model has no letters for %s", _listed(ours))
+    unspelled &= {keyword.text for keyword in hints.keywords}
+    return Listening(recognizer, glossary if glossary else None, tuple(_warnings(hints, unspelled, named)))
 
 
 def _in_vain(hints: Hints) -> tuple[str, ...]:

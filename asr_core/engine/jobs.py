@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from asr_core.engine.hints import Listening
 from asr_core.engine.stages import Stages
-from asr_core.model.glossary import Glossary
 from asr_core.types import RUSSIAN, SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
 BACKLOG = 4
@@ -51,8 +51,8 @@ class Job:
         """Decoded so far."""
         self.scribe = scribe
         self.listener = listener
-        self.glossary: Glossary | None = None
-        """What the model is to listen for; set before there is a chunk."""
+        self.listening: Listening | None = None
+        """By which model, and for what; known before there is a chunk, forgotten with the job's end."""
         self.heard_s = 0.0
         """Where in the recording the last chunk ended that was recognised, seconds."""
         self.warnings: list[str] = []

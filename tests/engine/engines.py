@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr_core.engine.compute import Load
 from asr_core.engine.engine import Engine
+from asr_core.engine.models import Load
 from asr_core.model.glossary import Glossary
 from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.model.weights import DEMO

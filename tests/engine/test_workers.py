@@ -12,7 +12,7 @@ import pytest
 from torch import Tensor
 
 from asr_core.audio.vad import SileroNetwork
-from asr_core.engine.compute import Piece, Workers
+from asr_core.engine.compute import Piece, recognize
 from asr_core.engine.engine import Engine
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
@@ -163,10 +163,9 @@ def test_a_batch_for_several_models_is_heard_by_each_chunks_own() -> None:
         def recognize(self, waveforms: list[Tensor], glossaries: list[None]) -> list[Hypothesis]:
             return [Hypothesis((Token(f"{self.name}{len(waveform)}", 0, 0.0),), 1) for waveform in waveforms]
 
-    workers = Workers({}, 1, 1)
-    workers.recognizers = {name: cast(Recognizer, Says(name)) for name in "ab"}
+    models = {name: cast(Recognizer, Says(name)) for name in "ab"}
     silences = [Chunk(0, Span(0, n), np.zeros(n, np.int16), np.zeros(1, np.float32)) for n in (1, 2, 3)]
-    heard = workers.recognize([Piece(name, chunk) for name, chunk in zip("bab", silences, strict=True)])
+    heard = recognize([Piece(models[name], chunk) for name, chunk in zip("bab", silences, strict=True)])
     assert [hypothesis.text for hypothesis in heard] == ["b1", "a2", "b3"]
 
 

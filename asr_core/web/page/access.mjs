@@ -3,7 +3,7 @@ import { isKeyAsked, judgeKey } from "./state.mjs";
 
 const EVERY_MS = 3000;
 
-/** Whether the server can be used: is it there, is its model loaded, does it want a key? */
+/** Whether the server can be used: is it there, does it take recordings, does it want a key? */
 export class Access {
   constructor({ state, view, server, work }) {
     Object.assign(this, { state, view, server, work });
@@ -11,7 +11,7 @@ export class Access {
     $("forget").onclick = () => this.#forget();
   }
 
-  /** Look at the server until its model is loaded. */
+  /** Look at the server until it takes recordings. */
   async watch() {
     clearTimeout(this.timer);
     const wasAway = this.state.server === undefined;
@@ -22,7 +22,7 @@ export class Access {
     }
     this.view.renderServer();
     clearTimeout(this.timer); // of another call, while this one waited for its answer
-    if (!this.state.server?.loaded) this.timer = setTimeout(() => this.watch(), EVERY_MS);
+    if (this.state.server?.status !== "ok") this.timer = setTimeout(() => this.watch(), EVERY_MS);
     if (wasAway && this.state.server) await this.checkKey();
   }
 

@@ -145,7 +145,7 @@ export class View {
 
   #describe(server) {
     if (!server) return this.t("offline");
-    if (!server.loaded) return this.t("model_loading");
+    if (server.status !== "ok") return this.t("model_loading");
     return [this.t("model", server), server.precision, server.device].filter(Boolean).join(" · ");
   }
 }

@@ -8,7 +8,7 @@ itself, the others have what they would have without us.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -40,9 +40,12 @@ Network = Callable[[Tensor], object]
 class Contestant:
     """A network that `build` makes in a new process."""
 
-    def __init__(self, build: Callable[[], Network], *, ours: bool) -> None:
+    def __init__(
+        self, build: Callable[[], Network], *, ours: bool, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` is what its process has beside what is ours or others'."""
         self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        with _environment(ours=ours):
+        with _environment(environment or {}, ours=ours):
             self._process.submit(_build, build).result()
 
     def run(self, batch: int, samples: int) -> None:
@@ -54,8 +57,9 @@ class Contestant:
 
 
 @contextmanager
-def _environment(*, ours: bool) -> Iterator[None]:
-    """Scope in which a process that is started reads what torch's libraries read in our server, or in others'."""
+def _environment(more: Mapping[str, str], *, ours: bool) -> Iterator[None]:
+    """Scope in which a process that is started reads what torch's libraries read in our server or in others', and
+    `more`."""
     before = dict(os.environ)
     if ours:
         runtime.prepare(os.environ)
@@ -63,6 +67,7 @@ def _environment(*, ours: bool) -> Iterator[None]:
         for name, value in runtime.DEFAULTS.items():
             if os.environ.get(name) == value:
                 del os.environ[name]
+    os.environ.update(more)
     try:
         yield
     finally:
@@ -84,11 +89,12 @@ def _run(batch: int, samples: int) -> None:
 
 
 @contextmanager
-def contestants(checkpoint: Path, folder: Path) -> Iterator[dict[str, Contestant]]:
-    """All who can run on this machine, by name."""
-    builds: dict[str, Callable[[], Network]] = {BASELINE: partial(_eager, checkpoint)}
-    builds |= {f"ours {precision}": partial(_ours, checkpoint, precision) for precision in available_precisions()}
-    builds |= _exported(checkpoint, folder)
+def contestants(checkpoint: Path, folder: Path, *, ours_only: bool = False) -> Iterator[dict[str, Contestant]]:
+    """All who can run on this machine, by name; at once, each with the weights in memory."""
+    builds: dict[str, Callable[[], Network]] = {} if ours_only else {BASELINE: partial(_eager, checkpoint)}
+    builds |= {f"ours {precision}": partial(ours, checkpoint, precision) for precision in available_precisions()}
+    if not ours_only:
+        builds |= _exported(checkpoint, folder)
     with ExitStack() as stack:
         everybody = {}
         for name, build in builds.items():
@@ -115,7 +121,7 @@ def _eager(checkpoint: Path) -> Network:
     return lambda waves: network(waves, _lengths(waves))
 
 
-def _ours(checkpoint: Path, precision: str) -> Network:
+def ours(checkpoint: Path, precision: str) -> Network:
     """As the engine computes: one chunk with the threads that it has alone, several on a worker each."""
     recognizer = load_recognizer(str(checkpoint), precision=precision, device="cpu")
     n_threads = threads_alone(recognizer)

@@ -52,23 +52,31 @@ class Case:
         return f"{self.batch} × {self.seconds} s"
 
 
-def run(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf, list[Finding]]]:
-    """Measure, and give what has been found as it is found; `budget_s` of time for each comparison."""
-    yield from speed(checkpoint, folder, budget_s)
+def run(
+    checkpoint: Path, folder: Path, budget_s: float, *, ours_only: bool = False
+) -> Iterator[tuple[Rtf, list[Finding]]]:
+    """Measure, and give what has been found as it is found; `budget_s` of time for each comparison.
+
+    `ours_only` leaves out the others, and RNN-T: the large model has none.
+    """
+    yield from speed(checkpoint, folder, budget_s, ours_only=ours_only)
     precisions = available_precisions()
     recognizers = {name: load_recognizer(str(checkpoint), precision=name, device="cpu") for name in precisions}
     yield {}, accuracy(recognizers)
     yield {}, vad_share(recognizers["int8" if "int8" in recognizers else "fp32"], budget_s)
     del recognizers
-    yield {}, rnnt_overhead(checkpoint, precisions, folder, budget_s)
+    if not ours_only:
+        yield {}, rnnt_overhead(checkpoint, precisions, folder, budget_s)
     if memory.is_measurable():
         for precision in precisions:
             yield {}, memory.findings(checkpoint, precision)
 
 
-def speed(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf, list[Finding]]]:
+def speed(
+    checkpoint: Path, folder: Path, budget_s: float, *, ours_only: bool = False
+) -> Iterator[tuple[Rtf, list[Finding]]]:
     """Everybody in turns, case by case."""
-    with contestants(checkpoint, folder) as everybody:
+    with contestants(checkpoint, folder, ours_only=ours_only) as everybody:
         for seconds, batch in product(LENGTHS_S, BATCHES):
             work = {name: partial(who.run, batch, seconds * SAMPLE_RATE) for name, who in everybody.items()}
             times = in_turns(work, budget_s)
@@ -79,7 +87,7 @@ def speed(checkpoint: Path, folder: Path, budget_s: float) -> Iterator[tuple[Rtf
 
 def ratios(case: Case, rtf: dict[str, float]) -> list[Finding]:
     """What one of us is to the others, where something is asked of it."""
-    if case.batch != 1:
+    if case.batch != 1 or BASELINE not in rtf:
         return []
     found = []
     for precision in PRECISIONS:

@@ -33,6 +33,11 @@ SPACES = 1 / 6
 CALIBRATION_S = 20
 
 
+def random_label(name: str) -> str:
+    """What is written above the results of random weights with the sizes of the model `name`."""
+    return f"random weights, {name}'s sizes"
+
+
 def prepare(model: str, folder: Path, models_dir: Path) -> Path:
     """The .ckpt of `model`: of `RANDOM`, an official name (downloaded if it is not in `models_dir`), or a path."""
     if model not in RANDOM:

@@ -12,8 +12,10 @@ from typing import Any
 from benchmarks.contestants import BASELINE
 from benchmarks.engine import Rtf
 from benchmarks.machine import slug
+from benchmarks.model import random_label
 from benchmarks.timing import Finding
 
+USUAL_MODEL = random_label("v3_ctc")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 _INTRODUCTION = """# Speed and losses, measured
@@ -44,12 +46,13 @@ class Results:
         results = cls(machine, model)
         if results.path(folder).exists():
             known = load(results.path(folder))
-            if known.model == model:
-                results.rtf, results.findings = known.rtf, known.findings
+            results.rtf, results.findings = known.rtf, known.findings
         return results
 
     def path(self, folder: Path, suffix: str = ".json") -> Path:
-        return folder / f"{slug(self.machine['name'])}{suffix}"
+        """Of this machine and model; v3_ctc's sizes are what is meant where a name says nothing of the model."""
+        names = [self.machine["name"], *([] if self.model == USUAL_MODEL else [self.model])]
+        return folder / f"{slug('-'.join(names))}{suffix}"
 
     def forget(self, part: str) -> None:
         """Begin a part anew."""
@@ -61,11 +64,11 @@ class Results:
         """Write the JSON file, and the page and the plot anew."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path(folder).write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        if self.rtf and find_spec("matplotlib"):
+        if any(BASELINE in row for row in self.rtf.values()) and find_spec("matplotlib"):
             from benchmarks.plot import draw  # noqa: PLC0415 - matplotlib is optional
 
             draw(self.rtf, self.machine["name"], self.path(folder, ".png"))
-        everyone = [load(path) for path in sorted(folder.glob("*.json"))]
+        everyone = [load(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)]
         sections = [section(results, folder) for results in everyone]
         (folder / "README.md").write_text("\n".join([_INTRODUCTION, *sections]), encoding="utf-8")
 
@@ -81,14 +84,15 @@ def section(results: Results, folder: Path) -> str:
     machine = results.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     parts = [
-        f"## {machine['name']}\n",
+        f"## {machine['name']}{'' if results.model == USUAL_MODEL else f': {results.model}'}\n",
         f"{machine['date']}, {machine['cores']} cores used, {' '.join(machine['instruction_sets'])}; {versions}. "
         f"Model: {results.model}.\n",
     ]
     for name, findings in results.findings.items():
         parts.append(f"### {name.capitalize()}\n\n{findings_table(findings)}")
-    if results.rtf:
+    if any(BASELINE in row for row in results.rtf.values()):
         parts.append(f"### Times faster than {BASELINE}\n\n{_matrix(results.rtf, as_ratio=True)}")
+    if results.rtf:
         parts.append(f"### RTF\n\n{_matrix(results.rtf, as_ratio=False)}")
     plot = results.path(folder, ".png")
     if plot.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from asr_core.cli.configuration import configured, require_checkpoint
+from asr_core.cli.older import ENVIRONMENTS, Cpu
 from asr_core.errors import ModelError, PrecisionUnsupported
 
 NOTE_S, CHUNK_S = 2, 20
@@ -26,6 +28,9 @@ CASES = (  # seconds, pieces at once, busy neighbours
 
 def bench(
     model: Annotated[str | None, typer.Option(help="v3_ctc, …, demo or a .ckpt file, instead of MODEL.")] = None,
+    imitate: Annotated[
+        Cpu | None, typer.Option(help="Compute as an older processor does: without AVX512, or AVX.")
+    ] = None,
 ) -> None:
     """Measure how fast the model is on this machine, in each precision that it has.
 
@@ -33,6 +38,8 @@ def bench(
     these beside programs that compute without end, which end with this one. The demo model is many times smaller than
     the official ones and says nothing about their speed. In a checkout, `make bench` measures much more.
     """
+    if imitate:
+        os.environ |= ENVIRONMENTS[imitate]  # torch reads it when it is imported
     from asr_core.cli.speed import PRECISIONS, neighbours, real_time_factor  # noqa: PLC0415 - torch takes seconds
     from asr_core.model.recognizer import load_recognizer  # noqa: PLC0415
 
@@ -61,4 +68,5 @@ def bench(
     except ModelError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    Console().print(f"{settings.model} on {recognizer.device}, sound per computing time:", table, sep="\n")
+    device = f"{recognizer.device}, imitating {imitate}" if imitate else recognizer.device
+    Console().print(f"{settings.model} on {device}, sound per computing time:", table, sep="\n")

@@ -155,7 +155,7 @@ def test_nothing_is_left_behind(server: Server, samples: bytes) -> None:
 
 def locked_app(spool: Spool) -> FastAPI:
     """The application with a key, over an engine that is ready and never needed."""
-    engine = cast(Engine, SimpleNamespace(status=EngineStatus("demo", loaded=True)))
+    engine = cast(Engine, SimpleNamespace(status=EngineStatus("demo", ready=True)))
     settings = Settings(_env_file=None, api_key=(SecretStr("open-sesame"),))
     app = create_app()
     app.state.backend = Backend(settings, engine, Metrics(CollectorRegistry()), KeyRing(settings.api_key), spool, 0)

@@ -62,4 +62,18 @@ def test_results_outlive_the_measuring_of_another_part(tmp_path: Path) -> None:
     assert "| slow | 1.00 × | ≥ 2.00 × | **no** |" in page
     assert "| quick | 3.000 s | ≤ 4.000 s | yes |" in page
     assert "| ours int8 | 5.00 |" in page
-    assert report.load(tmp_path / "a-b-2-cores.json") == second
+    assert report.load(tmp_path / "a-b-2-cores-random.json") == second
+
+
+def test_one_models_results_stand_beside_anothers(tmp_path: Path) -> None:
+    for model in (report.USUAL_MODEL, "random weights, others' sizes"):
+        results = report.Results.open(tmp_path, MACHINE, model)
+        assert not results.findings
+        results.findings["engine"] = [Finding(f"of {model}", 1.0)]
+        results.save(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    usual, other = page.split("## A (B), 2 cores: random weights, others' sizes\n")
+    assert "## A (B), 2 cores\n" in usual
+    assert f"| of {report.USUAL_MODEL} |" in usual
+    assert "| of random weights, others' sizes |" in other
+    assert (tmp_path / "a-b-2-cores.json").exists()

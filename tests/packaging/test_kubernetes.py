@@ -63,7 +63,7 @@ def test_every_claim_is_made_and_the_service_finds_the_pods() -> None:
 def test_the_autoscaler_goes_by_a_metric_that_the_server_has_and_the_adapter_knows() -> None:
     (metric,) = one("HorizontalPodAutoscaler")["spec"]["metrics"]
     name = metric["pods"]["metric"]["name"]
-    state = {"status": EngineStatus("demo", loaded=True), "tally": Tally(), "n_waiting": 0, "n_live": 0}
+    state = {"status": EngineStatus("demo", ready=True), "tally": Tally(), "n_waiting": 0, "n_live": 0, "in_memory": {}}
     engine = cast(Engine, SimpleNamespace(**state))
     assert name in {family.name for family in EngineCollector(engine).collect()}
     (rule,) = yaml.safe_load((FOLDER / VALUES).read_text(encoding="utf-8"))["rules"]["custom"]

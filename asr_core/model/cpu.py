@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -87,9 +88,13 @@ def _fastest(precisions: Sequence[Precision], device: torch.device) -> Choice:
     return Choice(best, f"auto: fastest on this CPU ({measured} for one layer)")
 
 
+@cache
 @torch.inference_mode()
 def seconds_per_layer(target: Target, repeats: int = 9) -> float:
-    """Median time on a core of one linear layer of v3's largest shape with one thread, s; less than a second in all."""
+    """Median time on a core of one linear layer of v3's largest shape with one thread, s; less than a second in all.
+
+    Measured once: a model that is loaded again is to compute as before, however busy the machine is by then.
+    """
     rows, width, inner = _PROBE_SHAPE
     layer = target.linear(torch.randn(inner, width), torch.zeros(inner))
     x = torch.randn(rows, width).to(target.dtype)

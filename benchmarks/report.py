@@ -73,6 +73,11 @@ class Results:
         (folder / "README.md").write_text("\n".join([_INTRODUCTION, *sections]), encoding="utf-8")
 
 
+def title(part: str) -> str:
+    """With a capital; what has some keeps them."""
+    return part[:1].upper() + part[1:]
+
+
 def load(path: Path) -> Results:
     known = json.loads(path.read_text(encoding="utf-8"))
     findings = {part: [Finding(**finding) for finding in found] for part, found in known["findings"].items()}
@@ -89,7 +94,7 @@ def section(results: Results, folder: Path) -> str:
         f"Model: {results.model}.\n",
     ]
     for name, findings in results.findings.items():
-        parts.append(f"### {name.capitalize()}\n\n{findings_table(findings)}")
+        parts.append(f"### {title(name)}\n\n{findings_table(findings)}")
     if any(BASELINE in row for row in results.rtf.values()):
         parts.append(f"### Times faster than {BASELINE}\n\n{_matrix(results.rtf, as_ratio=True)}")
     if results.rtf:

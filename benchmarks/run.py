@@ -131,7 +131,7 @@ PARTS = tuple(MEASURE)
 
 def _begin(results: report.Results, part: str) -> None:
     """Measure a part anew."""
-    print(part.capitalize(), flush=True)
+    print(report.title(part), flush=True)
     results.forget(part)
 
 

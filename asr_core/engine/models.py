@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, Self
 
+import torch
+
 from asr_core.engine.hints import Glossaries, Listening
 from asr_core.engine.uses import Uses
 from asr_core.errors import AsrError, ModelNotReady, ServerStopping
@@ -124,7 +126,7 @@ class Models:
         """Give idle models' memory back to the system, for ever."""
         while True:
             if dropped := self.drop_idle():
-                await asyncio.to_thread(give_back)
+                await asyncio.to_thread(_return_memory)
                 memory = f"; the process has {mib} MiB of memory" if (mib := resident_mib()) else ""
                 log.info("Nobody has asked for %s in %g min: unloaded%s", ", ".join(dropped), self._idle_s / 60, memory)
             await asyncio.sleep(self._uses.next_look_s())
@@ -178,6 +180,13 @@ class Models:
         if self._stopping.is_set():
             raise ServerStopping
         self._report(file, done, total)
+
+
+def _return_memory() -> None:
+    give_back()
+    torch.cuda.empty_cache()  # nothing where there is no such device
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def loader(settings: Settings, model: str) -> Load:

@@ -13,6 +13,9 @@ from asr_core.client import Client
 from tests.api.inside import write_kazakh
 from tests.conftest import Server, running_server, wait_until
 
+# Raised by libraries that bentoml uses, when its client is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 IDLE_MINUTES = 0.02
 
 

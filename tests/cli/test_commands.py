@@ -184,3 +184,12 @@ def ready(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_bench_imitates_an_older_processor(run: Run) -> None:
+    done = run("bench", "--imitate", "avx2")
+    assert done.returncode == 0, done.stderr
+    assert "demo on cpu, imitating avx2" in done.stdout
+    assert "This CPU has no bf16 instructions" in done.stdout
+    fp32, int8 = (next(line for line in done.stdout.splitlines() if line.startswith(name)) for name in ("fp32", "int8"))
+    assert fp32.count("×") == int8.count("×") == 5

@@ -186,10 +186,13 @@ def ready(port: int) -> bool:
         return False
 
 
-def test_bench_imitates_an_older_processor(run: Run) -> None:
-    done = run("bench", "--imitate", "avx2")
-    assert done.returncode == 0, done.stderr
+def test_bench_imitates_an_older_processor() -> None:
+    program = (
+        "import importlib, asr_core.cli as cli; bench = importlib.import_module('asr_core.cli.bench');"
+        "bench.CASES = bench.CASES[:1]; cli.main()"
+    )
+    command = [sys.executable, "-c", program, "bench", "--imitate", "avx2"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=100, check=True)
     assert "demo on cpu, imitating avx2" in done.stdout
     assert "This CPU has no bf16 instructions" in done.stdout
-    fp32, int8 = (next(line for line in done.stdout.splitlines() if line.startswith(name)) for name in ("fp32", "int8"))
-    assert fp32.count("×") == int8.count("×") == 5
+    assert done.stdout.count("×") == 2  # of fp32 and int8

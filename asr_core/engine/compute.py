@@ -34,11 +34,12 @@ class Workers:
     while pieces beside each other never wait for one another. Only a piece that is alone gets two.
     """
 
-    def __init__(self, n: int, n_threads: int) -> None:
-        """`n_threads` are what all workers may use inside torch."""
+    def __init__(self, n: int, n_threads: int, *, has_spare: bool) -> None:
+        """`n_threads` are what all workers may use inside torch. A spare one may compute beside the `n`."""
         self._n_threads = n_threads
         self.n = n
-        self._executor = ThreadPoolExecutor(n, thread_name_prefix="compute")
+        self.has_spare = has_spare
+        self._executor = ThreadPoolExecutor(n + has_spare, thread_name_prefix="compute")
         self.threads_alone = n_threads if n == 1 else 1
         """Threads inside torch for a piece that no other worker computes beside."""
 

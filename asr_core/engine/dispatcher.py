@@ -1,5 +1,6 @@
 """What each worker does next: speech detection that a job waits for, what live sessions want heard, then the chunks
-that the scheduler picks.
+that the scheduler picks. A short recording that comes while all of them have long chunks in hand waits for none: it has
+a spare worker, which shares their cores.
 
 All state belongs to the event loop, so there are no locks. Chunks of one job may be computed beside each other; its
 segments come out in order.
@@ -36,6 +37,9 @@ ALONE_FROM = SAMPLE_RATE
 
 TIDY_AFTER_S = 5.0
 """Seconds without work after which free memory goes back to the system: getting it again takes a note milliseconds."""
+
+SHORT = 5 * SAMPLE_RATE
+"""Samples of the longest recording that is heard by the spare worker, and of the longest chunk that is waited for."""
 
 HEARINGS_IN_A_ROW = 4
 """So many go before a file's chunk: however many sessions there are, files get on."""
@@ -75,6 +79,10 @@ class _Analysis:
     is_last: bool
     n_chunks: asyncio.Future[int]
 
+    @property
+    def is_of_short_recording(self) -> bool:
+        return self.is_last and self.job.samples <= SHORT
+
     def run(self) -> list[Chunk]:
         return self.cutter.push(self.block) + (self.cutter.flush() if self.is_last else [])
 
@@ -99,7 +107,9 @@ class Dispatcher:
         self._analyses: deque[_Analysis] = deque()
         self._hearings: deque[_Hearing] = deque()
         self._work = asyncio.Event()
+        self._work_for_spare = asyncio.Event()
         self._n_computing = 0
+        self._n_with_long = 0  # workers that have a long chunk in hand
         self._untidy = False  # whether something was computed since free memory was given back
 
     @property
@@ -129,6 +139,7 @@ class Dispatcher:
             analysis = _Analysis(job, cutter, block, is_last, asyncio.get_running_loop().create_future())
             self._analyses.append(analysis)
             self._work.set()
+            self._call_spare()
             return await analysis.n_chunks
 
         return analyse
@@ -153,6 +164,8 @@ class Dispatcher:
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._workers.n):
                 workers.create_task(self._keep_busy())
+            if self._workers.has_spare:
+                workers.create_task(self._spare())
 
     async def _keep_busy(self) -> None:
         """What one worker does."""
@@ -165,11 +178,46 @@ class Dispatcher:
                 if self._hearings:
                     await self._run_hearing(self._hearings.popleft())
             if batch := self._scheduler.next_batch():
-                self._end_wait(batch)
-                with self._computing():
+                with self._in_hand(batch):
                     await self._run_batch(batch)
             elif not self._hearings:
                 await self._rest()
+
+    async def _spare(self) -> None:
+        """What the spare worker does: all of a short recording, where it would have to wait for long chunks."""
+        while True:
+            await self._work_for_spare.wait()
+            self._work_for_spare.clear()
+            if analysis := self._short_waiting():
+                self._analyses.remove(analysis)
+                await self._run_analysis(analysis)
+                while batch := self._scheduler.next_of(analysis.job):
+                    with self._in_hand(batch):
+                        await self._run_batch(batch)
+                self._call_spare()
+
+    def _call_spare(self) -> None:
+        if self._short_waiting():
+            self._work_for_spare.set()
+
+    def _short_waiting(self) -> _Analysis | None:
+        """The first short recording of those that wait, if it would have to wait for a long chunk."""
+        if self._n_with_long < self._workers.n:
+            return None
+        return next((analysis for analysis in self._analyses if analysis.is_of_short_recording), None)
+
+    @contextmanager
+    def _in_hand(self, batch: Sequence[tuple[Job, Chunk]]) -> Iterator[None]:
+        """Scope in which a worker computes what the scheduler picked."""
+        self._end_wait(batch)
+        is_long = len(batch[0][1].span) > SHORT
+        self._n_with_long += is_long
+        self._call_spare()
+        try:
+            with self._computing():
+                yield
+        finally:
+            self._n_with_long -= is_long
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -81,7 +81,7 @@ class Engine:
         names = zip(settings.model_names, settings.models, strict=True)
         loads = {name: load or loader(settings, model) for name, model in names}
         # Elsewhere than in our network on the CPU, a batch is faster than its chunks, and one worker keeps all busy.
-        self._workers = Workers(n_threads if native else 1, n_threads)
+        self._workers = Workers(n_threads if native else 1, n_threads, has_spare=native)
         self._dispatcher = Dispatcher(self._workers, 1 if native else settings.batch_size)
         always = read_wordlist(settings.keywords_file) if settings.keywords_file else ()
         self._start = Start(retry)

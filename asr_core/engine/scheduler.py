@@ -56,6 +56,15 @@ class Scheduler(Generic[JobT]):
             return 0
         return sum(bool(other.chunks) and other.served < line.served for other in self._lines.values())
 
+    def next_of(self, job: JobT) -> list[tuple[JobT, Chunk]]:
+        """Take `job`'s next chunk, whoever has the turn; empty when there is none or the job is unknown."""
+        line = self._lines.get(job)
+        if line is None or not line.chunks:
+            return []
+        self._turn += 1
+        line.served = 2 * self._turn
+        return [(job, line.chunks.popleft())]
+
     def next_batch(self) -> list[tuple[JobT, Chunk]]:
         """Take the chunks to compute next, one a job at most; empty when there are none."""
         waiting = [(line, job) for job, line in self._lines.items() if line.chunks]

@@ -38,6 +38,8 @@ class Gate:
     def __init__(self) -> None:
         self.open = threading.Event()
         self.open.set()
+        self.holds_from = 0
+        """Samples of the shortest waveform that it holds when it is closed."""
         self.batches: list[int] = []
         self.longest: list[int] = []
         """Samples of the longest waveform in each of the batches."""
@@ -74,7 +76,8 @@ class Gate:
         self.longest.append(max(map(len, waveforms)))
         self.batches.append(len(waveforms))
         self.threads.append(torch.get_num_threads())
-        assert self.open.wait(60)
+        if self.longest[-1] >= self.holds_from:
+            assert self.open.wait(60)
         if any(len(waveform) == self.poison for waveform in waveforms):
             raise RuntimeError("poison")
         return self._recognizer.recognize(waveforms, glossaries)

@@ -145,10 +145,10 @@ def test_a_reader_who_does_not_read_stops_the_decoding(long_recording: Path) -> 
     assert run(scenario) < (BACKLOG + 3) * 30
 
 
-def test_a_short_recording_is_done_long_before_the_long_one_beside_it(
+def test_a_shorter_recording_is_done_long_before_the_long_one_beside_it(
     long_recording: Path, pcm: np.ndarray, tmp_path: Path
 ) -> None:
-    short = write(tmp_path / "short.wav", pcm[: 4 * SAMPLE_RATE])
+    shorter = write(tmp_path / "shorter.wav", pcm[: 8 * SAMPLE_RATE])
 
     async def scenario() -> int:
         gate = Gate()
@@ -157,16 +157,40 @@ def test_a_short_recording_is_done_long_before_the_long_one_beside_it(
             await anext(segments)
             reading = asyncio.create_task(drain(segments))
             n_begun = len(gate.batches)
-            gate.open.clear()  # the long recording's next batch is held while the short one arrives
+            gate.open.clear()  # the long recording's next batch is held while the shorter one arrives
             await until(lambda: len(gate.batches) > n_begun)
-            async with engine.open(short) as job:  # all of it is decoded when this is entered
+            async with engine.open(shorter) as job:  # all of it is decoded when this is entered
                 n_before = len(gate.batches)
                 gate.open.set()
                 assert (await job.transcript()).text
             reading.cancel()
-            return gate.longest.index(4 * SAMPLE_RATE) - n_before
+            return gate.longest.index(8 * SAMPLE_RATE) - n_before
 
     assert run(scenario) == 0, "no batch of the long one's begins before it"
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_short_recording_waits_for_no_long_chunk(
+    n_workers: int, long_recording: Path, pcm: np.ndarray, tmp_path: Path
+) -> None:
+    notes = [write(tmp_path / f"{n}.wav", pcm[: (3 + n) * SAMPLE_RATE]) for n in range(3)]
+
+    async def scenario() -> list[str]:
+        gate = Gate()
+        gate.holds_from = 6 * SAMPLE_RATE
+        async with running(gate, num_threads=n_workers) as engine:
+            alone = [(await transcribe(engine, note)).text for note in notes]
+            gate.open.clear()
+            async with engine.open(long_recording) as long:
+                reading = asyncio.create_task(drain(aiter(long)))
+                await until(lambda: len(gate.batches) == len(notes) + n_workers)  # a long chunk in every worker's hand
+                beside = await asyncio.gather(*(transcribe(engine, note) for note in notes))
+                assert [transcript.text for transcript in beside] == alone
+                gate.open.set()
+                reading.cancel()
+            return alone
+
+    assert all(run(scenario))
 
 
 def test_hours_of_silence_do_not_keep_a_short_recording_from_the_model(pcm: np.ndarray, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from asr_core.model.recognizer import NativeRecognizer, Recognizer, load_recogni
 from asr_core.model.threads import using_threads
 from asr_core.settings import Settings
 from asr_core.types import INT16_SCALE, SAMPLE_RATE, VadOptions
-from benchmarks import memory
+from benchmarks import machine, memory
 from benchmarks.contestants import BASELINE, PRECISIONS, available_precisions, contestants
 from benchmarks.model import CHARACTERS_PER_S, random_rnnt, rnnt_blank_bias
 from benchmarks.timing import Finding, in_turns
@@ -31,7 +31,14 @@ VAD_S = 60
 
 FASTER_THAN_EAGER = {("fp32", 20): 2.0, ("bf16", 20): 3.3, ("int8", 20): 5.0, ("int8", 2): 4.0}
 """By precision and length in seconds, one recording at a time."""
-OF_ONNXRUNTIME_INT8 = 0.65
+OF_OTHERS = {
+    ("int8", "ONNX Runtime int8"): (0.60, 0.38),
+    ("bf16", "OpenVINO bf16"): (0.95, 0.80),
+    ("int8", "OpenVINO bf16"): (None, 0.60),
+}
+"""Our precision and another's form of the network: at most so much of its time for `MANY`, without AMX and with it."""
+MANY = (4, 20)
+"""Batch and seconds."""
 VAD_SHARE = 6.0  # %
 RNNT_OVERHEAD = 15.0  # %
 INT8_ERROR = 5.0  # %
@@ -87,17 +94,18 @@ def speed(
 
 def ratios(case: Case, rtf: dict[str, float]) -> list[Finding]:
     """What one of us is to the others, where something is asked of it."""
-    if case.batch != 1 or BASELINE not in rtf:
-        return []
     found = []
     for precision in PRECISIONS:
         target = FASTER_THAN_EAGER.get((precision, case.seconds))
-        if target and f"ours {precision}" in rtf:
+        if target and case.batch == 1 and {BASELINE, f"ours {precision}"} <= rtf.keys():
             ratio = rtf[BASELINE] / rtf[f"ours {precision}"]
             found.append(Finding(f"eager's time / ours in {precision}, {case.name}", ratio, at_least=target))
-    if case.seconds == CHUNK_S and {"ours int8", "ONNX Runtime int8"} <= rtf.keys():
-        ratio = rtf["ours int8"] / rtf["ONNX Runtime int8"]
-        found.append(Finding(f"our int8's time / ONNX Runtime's, {case.name}", ratio, at_most=OF_ONNXRUNTIME_INT8))
+    for (precision, other), targets in OF_OTHERS.items():
+        if (case.batch, case.seconds) == MANY and {f"ours {precision}", other} <= rtf.keys():
+            ratio = rtf[f"ours {precision}"] / rtf[other]
+            found.append(
+                Finding(f"our {precision}'s time / {other}'s, {case.name}", ratio, at_most=targets[machine.has_amx()])
+            )
     return found
 
 

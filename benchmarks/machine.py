@@ -34,6 +34,11 @@ def describe(name: str | None = None) -> dict[str, Any]:
     }
 
 
+def has_amx() -> bool:
+    """Whether the CPU multiplies matrices in tiles."""
+    return "amx_int8" in _instruction_sets()
+
+
 def slug(name: str) -> str:
     """`AMD EPYC (Zen 5), 2 cores` → `amd-epyc-zen-5-2-cores`: what its files are called."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -29,7 +29,7 @@ from benchmarks.recordings import SPEECH_QUALITY, Recording, mp3, wav
 from benchmarks.server import Server, StreamedJob, running
 from benchmarks.timing import Finding, in_turns, seconds_of
 
-HTTP_OVERHEAD = 1.15
+HTTP_OVERHEAD = 1.10
 FIRST_DELTA_S = 3.0
 GROWTH_MIB = 150.0
 OWN_COMPUTE = 1.5

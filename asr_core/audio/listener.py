@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr_core.audio.hysteresis import SpeechSpans
-from asr_core.audio.levels import Leveller
+from asr_core.audio.levels import REACH, Leveller
 from asr_core.audio.tape import Tape
 from asr_core.audio.vad import SileroNetwork, SpeechProbabilities
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
@@ -26,6 +26,10 @@ MARGIN = SAMPLE_RATE // 5
 
 SHORTEST_MS = 32
 """Speech that the copy alone hears counts from here on: words in it are judged by how sure the model is of them."""
+
+AUDIBLE = 4
+"""Of a gap without an int16 sample beyond this nothing is listened to: a voice that faint would be two bits of noise.
+Digital silence, and what decoders and dither make of it, stays below."""
 
 GAP_BATCH_WINDOWS = 32
 """Windows (1 s) of a gap computed at once: most gaps are short."""
@@ -90,7 +94,8 @@ class Listener:
         self._spans = SpeechSpans(vad)
         self._spoken = False  # whether anybody has, for certain
         self._silent_from: int | None = 0  # where the gap in progress begins; None while somebody speaks
-        self._gap: Gap | None = None  # once it is a long one
+        self._inaudible_until = 0  # in the gap in progress, from where it begins to be listened to
+        self._gap: Gap | None = None  # once it is a long one, and not silent
         self._gap_speech: deque[tuple[int, Probabilities]] = deque()  # by the number of the first window
 
     @property
@@ -106,7 +111,7 @@ class Listener:
         """No voice still to come, nor the open one, starts before this."""
         if self._gap is not None:
             return min(self._gap.earliest, self._spans.earliest)
-        return self._spans.earliest if self._silent_from is None else min(self._gap_start(), self._spans.earliest)
+        return self._spans.earliest if self._silent_from is None else min(self._inaudible_until, self._spans.earliest)
 
     @property
     def known_until(self) -> int:
@@ -126,7 +131,7 @@ class Listener:
         voices = self._take(self._probabilities.flush())
         voices += [voice for span in self._spans.flush(total) for voice in self._speaks(span)]
         if not self._spoken and total:
-            self._gap = self._gap or Gap(self._network, self._vad, 0)
+            self._gap = self._gap or self._audible(total)
         return voices + self._end_gap(total + MARGIN)
 
     def speech_probs(self, first: int, last: int) -> Probabilities:
@@ -151,23 +156,28 @@ class Listener:
     def _speaks(self, span: Span) -> list[Voice]:
         voices = [*self._end_gap(span.start), Voice(span, certain=True)]
         self._spoken, self._silent_from = True, span.end
+        self._inaudible_until = -(-(span.end + MARGIN) // VAD_WINDOW) * VAD_WINDOW  # before it is the speech's own
         return voices
-
-    def _gap_start(self) -> int:
-        """The first window whose sound is not taken for the speech before the gap in progress."""
-        start = self._silent_from + MARGIN if self._spoken and self._silent_from is not None else 0
-        return -(-start // VAD_WINDOW) * VAD_WINDOW
 
     def _listen(self, until: int) -> list[Voice]:
         """Hear the gap in progress, which reaches at least as far as `until`, if it is a long one."""
         if self._silent_from is None:
             return []
         if self._gap is None and until - self._silent_from > LONG_GAP:
-            self._gap = Gap(self._network, self._vad, self._gap_start())
+            self._gap = self._audible(until - MARGIN)
         if self._gap is None:
             return []
         sound = self.pcm.read(self._gap.end, max(self._gap.end, until - MARGIN))
         return self._heard(self._gap, *self._gap.push(sound))
+
+    def _audible(self, until: int) -> Gap | None:
+        """What there is to listen to, from `REACH` before the first that can be heard on; None if there is nothing."""
+        sound = self.pcm.read(self._inaudible_until, max(self._inaudible_until, until))
+        audible = (sound > AUDIBLE) | (sound < -AUDIBLE)
+        first = int(audible.argmax()) if audible.any() else len(sound)
+        skipped = max(first - REACH, 0) // VAD_WINDOW * VAD_WINDOW
+        self._inaudible_until += skipped
+        return Gap(self._network, self._vad, self._inaudible_until) if first < len(sound) else None
 
     def _end_gap(self, end: int) -> list[Voice]:
         """The gap in progress, if there is one, ends where speech begins."""

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from asr_core.types import SAMPLE_RATE, Pcm, Span, Word
-from benchmarks.alignment import align
+from benchmarks.alignment import align, errors_within
 from benchmarks.timing import Finding
-from tools.demo_model.scoring import distance
 
 PLAIN, LEVELS, NO_PAUSE = "plain speech", "levels that drop by 0 to 40 dB", "no pause for 3 minutes"
 NOISE_15, NOISE_5 = "noise, 15 dB", "noise, 5 dB"
@@ -141,8 +140,7 @@ class Comparison:
     @staticmethod
     def _is_like(word: str, heard: str) -> bool:
         """Whether `word` is heard somewhere, by and large: in two of three letters."""
-        windows = (heard[at : at + len(word)] for at in range(max(len(heard) - len(word), 0) + 1))
-        return any(3 * distance(word, window) <= len(word) for window in windows)
+        return 3 * errors_within(word, heard) <= len(word)
 
     def _is_near(self, word: Reference) -> bool:
         assert word.heard_alone_s is not None

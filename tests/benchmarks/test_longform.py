@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_core.types import SAMPLE_RATE, Span, Word
-from benchmarks.alignment import align
+from benchmarks.alignment import align, errors_within
 from benchmarks.comparison import AROUND, LEVELS, MUSIC, Comparison, Said, Scene
 from tools.demo_model.scoring import distance
 
@@ -40,6 +40,7 @@ CASES = {
     "lost elsewhere": (at_seconds("один два", 10) + at_seconds("четыре пять", 13), 15, (20, 0, 0, 0)),
     "misheard at a border": (at_seconds("один два тли четыре пять", 10), 12, (20, 0, 1, 0)),
     "two in one at a border": (at_seconds("один дватри четыре пять", 10), 12, (40, 0, 2, 0)),
+    "with letters too many at a border": (at_seconds("один два стории четыре пять", 10), 12, (20, 0, 1, 0)),
     "invented": (at_seconds(LABEL, 10) + at_seconds("да", 25), 12, (0, 0, 0, 1)),
 }
 
@@ -54,3 +55,12 @@ def test_words_are_counted_as_what_they_are(
         for what in (LEVELS, "lost", "misheard", "invented")
     )
     assert (extra, lost, misheard, invented) == pytest.approx(counted)
+
+
+letters = st.text("абв", max_size=8)
+
+
+@given(letters, letters)
+def test_a_word_is_sought_in_every_part_of_what_is_heard(said: str, heard: str) -> None:
+    parts = (heard[first:last] for first in range(len(heard) + 1) for last in range(first, len(heard) + 1))
+    assert errors_within(said, heard) == min(distance(said, part) for part in parts)

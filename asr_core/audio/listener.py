@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asr_core.audio.hysteresis import SpeechSpans
-from asr_core.audio.levels import REACH, Leveller
+from asr_core.audio.levels import Leveller
 from asr_core.audio.tape import Tape
 from asr_core.audio.vad import SileroNetwork, SpeechProbabilities
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
@@ -30,6 +30,9 @@ SHORTEST_MS = 32
 AUDIBLE = 4
 """Of a gap without an int16 sample beyond this nothing is listened to: a voice that faint would be two bits of noise.
 Digital silence, and what decoders and dither make of it, stays below."""
+
+LEAD = SAMPLE_RATE
+"""Silence, samples, that the network hears first: just woken, it takes the beginning of music for speech."""
 
 GAP_BATCH_WINDOWS = 32
 """Windows (1 s) of a gap computed at once: most gaps are short."""
@@ -171,11 +174,11 @@ class Listener:
         return self._heard(self._gap, *self._gap.push(sound))
 
     def _audible(self, until: int) -> Gap | None:
-        """What there is to listen to, from `REACH` before the first that can be heard on; None if there is nothing."""
+        """What there is to listen to, from `LEAD` before the first that can be heard on; None if there is nothing."""
         sound = self.pcm.read(self._inaudible_until, max(self._inaudible_until, until))
         audible = (sound > AUDIBLE) | (sound < -AUDIBLE)
         first = int(audible.argmax()) if audible.any() else len(sound)
-        skipped = max(first - REACH, 0) // VAD_WINDOW * VAD_WINDOW
+        skipped = max(first - LEAD, 0) // VAD_WINDOW * VAD_WINDOW
         self._inaudible_until += skipped
         return Gap(self._network, self._vad, self._inaudible_until) if first < len(sound) else None
 

@@ -215,8 +215,11 @@ def test_a_package_whose_network_does_not_begin_with_a_fourier_transform_is_a_mo
     (data.parent / "__init__.py").touch()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        weights = Path(next(iter(find_spec("silero_vad").submodule_search_locations)), "data", "silero_vad.jit")
-        script = torch.jit.load(str(weights))
+        installed = find_spec("silero_vad")
+        assert installed is not None
+        assert installed.origin is not None
+        weights = Path(installed.origin).parent / "data" / "silero_vad.jit"
+        script = torch.jit.load(str(weights))  # type: ignore[no-untyped-call]  # untyped in torch
         script._model.stft.forward_basis_buffer[7] *= 1.001
         torch.jit.save(script, str(data / "silero_vad.jit"))
     monkeypatch.delitem(sys.modules, "silero_vad", raising=False)

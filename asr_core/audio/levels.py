@@ -5,7 +5,7 @@ Levels are of 16 kHz int16 samples, in dB of full scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -80,14 +80,15 @@ def level_db(sound: Pcm) -> float:
     return float(10 * np.log10(max(np.percentile(_powers(sound), 90), 1e-10)))
 
 
-def evened(sound: Pcm, voices: Sequence[Span]) -> Pcm:
+def evened(sound: Pcm, voices: Sequence[Span], is_speech: Callable[[Span], bool]) -> Pcm:
     """`sound`, [S], in which voices that are far quieter than the loudest, or than any ordinary speech, are louder.
 
-    `voices` are where somebody speaks; one may hold a loud voice and a quiet one. A gain holds all through a voice and
+    `voices` are where somebody speaks; one may hold a loud voice and a quiet one, or noise: if it is not of one level,
+    `is_speech` is asked about its parts. A gain holds all through a voice and
     changes from one to the next, in the pause if there is one. Where none is that quiet, the sound is returned as it
     is.
     """
-    parts = [part for voice in voices for part in _of_one_level(sound, voice)]
+    parts = [part for voice in voices for part in _of_one_level(sound, voice, is_speech)]
     levels = [level_db(sound[part.start : part.end]) for part in parts]
     loudest = max([ORDINARY_DB, *levels])
     gains = np.array([min(loudest - level, MAX_GAIN_DB) if level < loudest - DROP_DB else 0.0 for level in levels])
@@ -108,11 +109,15 @@ def _powers(sound: Pcm) -> NDArray[np.float64]:
     return powers
 
 
-def _of_one_level(sound: Pcm, voice: Span) -> Iterator[Span]:
+def _of_one_level(sound: Pcm, voice: Span, is_speech: Callable[[Span], bool]) -> list[Span]:
     """`voice` in pieces, a loud and a quiet one apart; whole, as a rule."""
     powers = _powers(sound[voice.start : voice.end])
-    for first, last in _parts(powers, 0, len(powers)):
-        yield Span(voice.start + first * FRAME, voice.end if last == len(powers) else voice.start + last * FRAME)
+    edges = [
+        (voice.start + first * FRAME, voice.end if last == len(powers) else voice.start + last * FRAME)
+        for first, last in _parts(powers, 0, len(powers))
+    ]
+    parts = [Span(start, end) for start, end in edges]
+    return parts if len(parts) == 1 else [part for part in parts if is_speech(part)]
 
 
 def _parts(powers: NDArray[np.float64], first: int, last: int) -> Iterator[tuple[int, int]]:

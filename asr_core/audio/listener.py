@@ -24,8 +24,9 @@ LONG_GAP = SAMPLE_RATE
 MARGIN = SAMPLE_RATE // 5
 """Sound so close to speech, samples, is taken for the first or last of it."""
 
-SHORTEST_MS = 32
-"""Speech that the copy alone hears counts from here on: words in it are judged by how sure the model is of them."""
+SHORTEST_MS = 150
+"""Speech that the copy alone hears counts from here on: words in it are judged by how sure the model is of them, which
+is too sure of beats of music. Those the copy takes for speech are mostly shorter."""
 
 AUDIBLE = 4
 """Of a gap without an int16 sample beyond this nothing is listened to: a voice that faint would be two bits of noise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,10 @@ class Comparison:
         ]
         if has_targets:
             found += [
+                Finding(f"{kind}: standard error of its word errors beyond, by chance", self._error(kind), "points")
+                for kind in EXTRA_AT_MOST
+            ]
+            found += [
                 Finding(f"{kind}, {self._words[kind]} words: errors alone", 100 * self._alone[kind] / count, "%")
                 for kind, count in self._words.items()
             ]
@@ -118,6 +123,13 @@ class Comparison:
             elif not self._is_right(i, j):
                 errors[self._said[i].kind] += 1
         return errors, invented
+
+    def _error(self, kind: str) -> float:
+        """By how many points the difference would scatter if words were misheard here or alone by chance (McNemar)."""
+        here = {i: self._is_right(i, j) for i, j in self._pairs if i is not None}
+        of_kind = [i for i, word in enumerate(self._said) if word.kind == kind]
+        n_unlike = sum(here[i] != (self._said[i].heard_alone_s is not None) for i in of_kind)
+        return 100 * math.sqrt(n_unlike) / max(len(of_kind), 1)
 
     def _suffering(self) -> Iterator[tuple[int, Reference]]:
         """Words that are right alone and not here, and where they are in the alignment."""

@@ -64,3 +64,16 @@ letters = st.text("абв", max_size=8)
 def test_a_word_is_sought_in_every_part_of_what_is_heard(said: str, heard: str) -> None:
     parts = (heard[first:last] for first in range(len(heard) + 1) for last in range(first, len(heard) + 1))
     assert errors_within(said, heard) == min(distance(said, part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("alone", "here", "n_unlike"), [("а б в г", "а б в г", 0), ("а б в", "а в г", 2), ("", "а", 1)]
+)
+def test_words_heard_either_here_or_alone_tell_how_much_is_chance(alone: str, here: str, n_unlike: int) -> None:
+    said = Said("а б в г", SAID.span, LEVELS, SAID.alone)
+    scene, beginning_s = Scene(SCENE.pcm, [said], []), AROUND / SAMPLE_RATE
+    comparison = Comparison(scene, [at_seconds(alone, beginning_s)], at_seconds(here, 10), [0])
+    (error,) = (
+        f.value for f in comparison.findings("ours", has_targets=True) if f.what.startswith(f"{LEVELS}: standard")
+    )
+    assert error == pytest.approx(100 * n_unlike**0.5 / 4)

@@ -14,7 +14,7 @@ from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Span, VadOptions
 WHOLE_LIMIT_S = 25.0
 """A recording up to this long is one chunk, silences and all: the model was trained on utterances of that length."""
 
-PERHAPS, LATE = 0.02, SAMPLE_RATE // 2
+PERHAPS, LATE = 0.05, SAMPLE_RATE // 2
 """Windows at least so probable, up to so many samples before a chunk, are its beginning: in noise Silero is sure of
 speech only after 0.4 s of it. In ordinary recordings there are hardly any."""
 

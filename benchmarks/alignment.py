@@ -24,6 +24,16 @@ def align(said: Sequence[str], heard: Sequence[str]) -> Pairs:
     return _path(costs, said, heard)
 
 
+def errors_within(said: str, heard: str) -> int:
+    """Of `said`, where `heard` has it best: letters lost, added or changed (Levenshtein, from any letter to any)."""
+    costs = [0] * (len(heard) + 1)
+    for letter in said:
+        before, costs = costs, [costs[0] + 1]
+        for j, other in enumerate(heard):
+            costs.append(min(before[j] + (letter != other), before[j + 1] + 1, costs[j] + 1))
+    return min(costs)
+
+
 def _path(costs: np.ndarray[tuple[int, int], np.dtype[np.int32]], said: Sequence[str], heard: Sequence[str]) -> Pairs:
     pairs: Pairs = []
     i, j = len(said), len(heard)

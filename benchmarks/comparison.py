@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from asr_core.types import SAMPLE_RATE, Pcm, Span, Word
-from benchmarks.alignment import align
+from benchmarks.alignment import align, errors_within
 from benchmarks.timing import Finding
-from tools.demo_model.scoring import distance
 
 PLAIN, LEVELS, NO_PAUSE = "plain speech", "levels that drop by 0 to 40 dB", "no pause for 3 minutes"
 NOISE_15, NOISE_5 = "noise, 15 dB", "noise, 5 dB"
@@ -103,6 +103,10 @@ class Comparison:
         ]
         if has_targets:
             found += [
+                Finding(f"{kind}: standard error of its word errors beyond, by chance", self._error(kind), "points")
+                for kind in EXTRA_AT_MOST
+            ]
+            found += [
                 Finding(f"{kind}, {self._words[kind]} words: errors alone", 100 * self._alone[kind] / count, "%")
                 for kind, count in self._words.items()
             ]
@@ -119,6 +123,13 @@ class Comparison:
             elif not self._is_right(i, j):
                 errors[self._said[i].kind] += 1
         return errors, invented
+
+    def _error(self, kind: str) -> float:
+        """By how many points the difference would scatter if words were misheard here or alone by chance (McNemar)."""
+        here = {i: self._is_right(i, j) for i, j in self._pairs if i is not None}
+        of_kind = [i for i, word in enumerate(self._said) if word.kind == kind]
+        n_unlike = sum(here[i] != (self._said[i].heard_alone_s is not None) for i in of_kind)
+        return 100 * math.sqrt(n_unlike) / max(len(of_kind), 1)
 
     def _suffering(self) -> Iterator[tuple[int, Reference]]:
         """Words that are right alone and not here, and where they are in the alignment."""
@@ -141,8 +152,7 @@ class Comparison:
     @staticmethod
     def _is_like(word: str, heard: str) -> bool:
         """Whether `word` is heard somewhere, by and large: in two of three letters."""
-        windows = (heard[at : at + len(word)] for at in range(max(len(heard) - len(word), 0) + 1))
-        return any(3 * distance(word, window) <= len(word) for window in windows)
+        return 3 * errors_within(word, heard) <= len(word)
 
     def _is_near(self, word: Reference) -> bool:
         assert word.heard_alone_s is not None

@@ -104,8 +104,9 @@ def _longform(results: report.Results, options: argparse.Namespace, checkpoint: 
     from benchmarks import longform  # noqa: PLC0415 - what it needs may not be installed
 
     for minutes in options.minutes:
-        _begin(results, part := f"longform, {minutes} minutes, bundled model in fp32")
-        for findings in longform.run(minutes):
+        other = "" if options.seed is None else f" drawn with seed {options.seed}"
+        _begin(results, part := f"longform, {minutes} minutes{other}, bundled model in fp32")
+        for findings in longform.run(minutes, options.seed):
             _add(results, part, findings, options.results)
 
 
@@ -163,6 +164,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--ours-only", action="store_true", help="the engine without the others, which take memory and time"
     )
+    parser.add_argument("--seed", type=int, help="of longform's recordings, to draw others: how much is chance")
     parser.add_argument("--budget", type=float, default=12.0, help="seconds for each comparison of the engine")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder to write to")
     options = parser.parse_args()

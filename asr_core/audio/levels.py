@@ -5,9 +5,11 @@ Levels are of 16 kHz int16 samples, in dB of full scale.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from asr_core.types import INT16_SCALE, SAMPLE_RATE, Pcm, Span
@@ -27,11 +29,17 @@ FRAME = SAMPLE_RATE // 50
 ORDINARY_DB = -30.0
 """The quietest of what recordings of speech usually are."""
 
-DROP_DB = 25.0
-"""A span so much quieter than the loudest is lost on a model: the bundled one hears all at -20 dB, and ever less of
-what is quieter than -25."""
+DROP_DB = 20.0
+"""A voice so much quieter than the loudest is lost on a model: the bundled one hears nearly all at -20 dB, and ever
+less of what is quieter than -25."""
 
 MAX_GAIN_DB = 40.0
+
+SOFT_FRAMES = 15
+"""Frames (0.3 s) on either side, among which the loudest says how loud a voice is: words have no softer stretches."""
+
+STEP_DB, QUIET_FRAMES = 10.0, 50
+"""What is so much quieter in a voice for so many frames (1 s) is another voice, and no breath."""
 
 
 class Leveller:
@@ -69,25 +77,71 @@ class Leveller:
 
 def level_db(sound: Pcm) -> float:
     """How loud the loud tenth of `sound`, [S], is: pauses in it do not count."""
-    frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME) if len(sound) > FRAME else sound[None]
-    energy = np.einsum("ij,ij->i", frames, frames, dtype=np.float64)  # piece by piece, without a copy of all
-    power = np.percentile(energy / frames.shape[1], 90) / INT16_SCALE**2
-    return float(10 * np.log10(max(power, 1e-10)))
+    return float(10 * np.log10(max(np.percentile(_powers(sound), 90), 1e-10)))
 
 
-def evened(sound: Pcm, voices: Sequence[Span]) -> Pcm:
-    """`sound`, [S], in which `voices` that are far quieter than the loudest, or than any ordinary speech, are louder.
+def evened(sound: Pcm, voices: Sequence[Span], is_speech: Callable[[Span], bool]) -> Pcm:
+    """`sound`, [S], in which voices that are far quieter than the loudest, or than any ordinary speech, are louder.
 
-    The gain of a span holds all through it and changes from span to span in the pause between. Where no span is that
-    quiet, the sound is returned as it is.
+    `voices` are where somebody speaks; one may hold a loud voice and a quiet one, or noise: if it is not of one level,
+    `is_speech` is asked about its parts. A gain holds all through a voice and
+    changes from one to the next, in the pause if there is one. Where none is that quiet, the sound is returned as it
+    is.
     """
-    levels = np.array([level_db(sound[voice.start : voice.end]) for voice in voices])
+    parts = [part for voice in voices for part in _of_one_level(sound, voice, is_speech)]
+    levels = [level_db(sound[part.start : part.end]) for part in parts]
     loudest = max([ORDINARY_DB, *levels])
-    gains = np.where(levels < loudest - DROP_DB, np.minimum(loudest - levels, MAX_GAIN_DB), 0.0)
+    gains = np.array([min(loudest - level, MAX_GAIN_DB) if level < loudest - DROP_DB else 0.0 for level in levels])
     if not gains.any():
         return sound
-    edges = [edge for voice in voices for edge in (voice.start, voice.end)]
+    edges = [edge for part in parts for edge in (part.start, part.end)]
     curve = np.interp(np.arange(len(sound)), edges, gains.repeat(2))
     limits = np.iinfo(np.int16)
     louder: Pcm = (sound * 10 ** (curve / 20)).round().clip(limits.min, limits.max).astype(np.int16)
     return louder
+
+
+def _powers(sound: Pcm) -> NDArray[np.float64]:
+    """The mean square of each whole frame of `sound`, [S] → [F]; of all of it, if it is shorter than one."""
+    frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME) if len(sound) > FRAME else sound[None]
+    energy = np.einsum("ij,ij->i", frames, frames, dtype=np.float64)  # piece by piece, without a copy of all
+    powers: NDArray[np.float64] = energy / (frames.shape[1] * INT16_SCALE**2)
+    return powers
+
+
+def _of_one_level(sound: Pcm, voice: Span, is_speech: Callable[[Span], bool]) -> list[Span]:
+    """`voice` in pieces, a loud and a quiet one apart; whole, as a rule."""
+    powers = _powers(sound[voice.start : voice.end])
+    edges = [
+        (voice.start + first * FRAME, voice.end if last == len(powers) else voice.start + last * FRAME)
+        for first, last in _parts(powers, 0, len(powers))
+    ]
+    parts = [Span(start, end) for start, end in edges]
+    return parts if len(parts) == 1 else [part for part in parts if is_speech(part)]
+
+
+def _parts(powers: NDArray[np.float64], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The frames from `first` to `last`, cut where they become far quieter for long, and where they are loud again."""
+    loudness = _closing(powers[first:last])
+    quiet = loudness < loudness.max() * 10 ** (-STEP_DB / 10)
+    turns = [first, *(np.flatnonzero(np.diff(quiet)) + first + 1).tolist(), last]
+    at = first
+    for start, end in pairwise(turns):
+        if quiet[start - first] and end - start >= QUIET_FRAMES:
+            begin = start + int(powers[start : start + SOFT_FRAMES].argmin()) if start > first else start
+            stop = end - int(powers[end - SOFT_FRAMES : end][::-1].argmin()) if end < last else end
+            if begin > at:
+                yield at, begin
+            yield from _parts(powers, begin, stop)
+            at = stop
+    if at < last:
+        yield at, last
+
+
+def _closing(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Morphological closing of values, [F] → [F]: dips of up to `2 * SOFT_FRAMES` are filled, steps stay in place."""
+    width = 2 * SOFT_FRAMES + 1
+    dilated = sliding_window_view(np.pad(values, SOFT_FRAMES), width).max(1)
+    surrounded = np.pad(dilated, SOFT_FRAMES, constant_values=np.inf)
+    closed: NDArray[np.float64] = sliding_window_view(surrounded, width).min(1)
+    return closed

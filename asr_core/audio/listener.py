@@ -24,8 +24,16 @@ LONG_GAP = SAMPLE_RATE
 MARGIN = SAMPLE_RATE // 5
 """Sound so close to speech, samples, is taken for the first or last of it."""
 
-SHORTEST_MS = 32
-"""Speech that the copy alone hears counts from here on: words in it are judged by how sure the model is of them."""
+SHORTEST_MS = 150
+"""Speech that the copy alone hears counts from here on: words in it are judged by how sure the model is of them, which
+is too sure of beats of music. Those the copy takes for speech are mostly shorter."""
+
+AUDIBLE = 4
+"""Of a gap without an int16 sample beyond this nothing is listened to: a voice that faint would be two bits of noise.
+Digital silence, and what decoders and dither make of it, stays below."""
+
+LEAD = SAMPLE_RATE
+"""Silence, samples, that the network hears first: just woken, it takes the beginning of music for speech."""
 
 GAP_BATCH_WINDOWS = 32
 """Windows (1 s) of a gap computed at once: most gaps are short."""
@@ -90,7 +98,8 @@ class Listener:
         self._spans = SpeechSpans(vad)
         self._spoken = False  # whether anybody has, for certain
         self._silent_from: int | None = 0  # where the gap in progress begins; None while somebody speaks
-        self._gap: Gap | None = None  # once it is a long one
+        self._inaudible_until = 0  # in the gap in progress, from where it begins to be listened to
+        self._gap: Gap | None = None  # once it is a long one, and not silent
         self._gap_speech: deque[tuple[int, Probabilities]] = deque()  # by the number of the first window
 
     @property
@@ -106,7 +115,7 @@ class Listener:
         """No voice still to come, nor the open one, starts before this."""
         if self._gap is not None:
             return min(self._gap.earliest, self._spans.earliest)
-        return self._spans.earliest if self._silent_from is None else min(self._gap_start(), self._spans.earliest)
+        return self._spans.earliest if self._silent_from is None else min(self._inaudible_until, self._spans.earliest)
 
     @property
     def known_until(self) -> int:
@@ -126,7 +135,7 @@ class Listener:
         voices = self._take(self._probabilities.flush())
         voices += [voice for span in self._spans.flush(total) for voice in self._speaks(span)]
         if not self._spoken and total:
-            self._gap = self._gap or Gap(self._network, self._vad, 0)
+            self._gap = self._gap or self._audible(total)
         return voices + self._end_gap(total + MARGIN)
 
     def speech_probs(self, first: int, last: int) -> Probabilities:
@@ -151,23 +160,28 @@ class Listener:
     def _speaks(self, span: Span) -> list[Voice]:
         voices = [*self._end_gap(span.start), Voice(span, certain=True)]
         self._spoken, self._silent_from = True, span.end
+        self._inaudible_until = -(-(span.end + MARGIN) // VAD_WINDOW) * VAD_WINDOW  # before it is the speech's own
         return voices
-
-    def _gap_start(self) -> int:
-        """The first window whose sound is not taken for the speech before the gap in progress."""
-        start = self._silent_from + MARGIN if self._spoken and self._silent_from is not None else 0
-        return -(-start // VAD_WINDOW) * VAD_WINDOW
 
     def _listen(self, until: int) -> list[Voice]:
         """Hear the gap in progress, which reaches at least as far as `until`, if it is a long one."""
         if self._silent_from is None:
             return []
         if self._gap is None and until - self._silent_from > LONG_GAP:
-            self._gap = Gap(self._network, self._vad, self._gap_start())
+            self._gap = self._audible(until - MARGIN)
         if self._gap is None:
             return []
         sound = self.pcm.read(self._gap.end, max(self._gap.end, until - MARGIN))
         return self._heard(self._gap, *self._gap.push(sound))
+
+    def _audible(self, until: int) -> Gap | None:
+        """What there is to listen to, from `LEAD` before the first that can be heard on; None if there is nothing."""
+        sound = self.pcm.read(self._inaudible_until, max(self._inaudible_until, until))
+        audible = (sound > AUDIBLE) | (sound < -AUDIBLE)
+        first = int(audible.argmax()) if audible.any() else len(sound)
+        skipped = max(first - LEAD, 0) // VAD_WINDOW * VAD_WINDOW
+        self._inaudible_until += skipped
+        return Gap(self._network, self._vad, self._inaudible_until) if first < len(sound) else None
 
     def _end_gap(self, end: int) -> list[Voice]:
         """The gap in progress, if there is one, ends where speech begins."""

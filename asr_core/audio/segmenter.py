@@ -14,6 +14,10 @@ from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Span, VadOptions
 WHOLE_LIMIT_S = 25.0
 """A recording up to this long is one chunk, silences and all: the model was trained on utterances of that length."""
 
+PERHAPS, LATE = 0.05, SAMPLE_RATE // 2
+"""Windows at least so probable, up to so many samples before a chunk, are its beginning: in noise Silero is sure of
+speech only after 0.4 s of it. In ordinary recordings there are hardly any."""
+
 APART = LONG_GAP // 2
 """Sound further than this from all voices, samples, holds no words. In a gap too short to be listened to again nothing
 is so far away."""
@@ -24,9 +28,9 @@ class Segmenter:
 
     A recording of up to `whole_limit_s` (or the policy's strict limit, if shorter) is one chunk, whole, if anybody
     speaks in it. Of a longer one, chunks are what `merge` makes of its voices. A chunk is heard with up to `MARGIN` of
-    the silence on each side, at most half of what is there; two that touch are heard with `policy.overlap` of each
-    other. Memory stays bounded: only sound that a chunk still to come may need is held. Not thread-safe; its work is
-    torch's, for a worker.
+    the silence on each side, ahead of it with more if speech may be in it, at most with half of what is there; two that
+    touch are heard with `policy.overlap` of each other. Memory stays bounded: only sound that a chunk still to come may
+    need is held. Not thread-safe; its work is torch's, for a worker.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Segmenter:
     ) -> None:
         self._whole_limit = min(round(whole_limit_s * SAMPLE_RATE), policy.strict_limit)
         self._policy = policy
+        self._threshold = vad.threshold
         self._listener = Listener(network, vad)
         self._merger = Merger(policy, self._quietest)
         self._unmerged: list[Voice] = []  # while the recording may still be one chunk
@@ -52,7 +57,7 @@ class Segmenter:
         if self._listener.pcm.end <= self._whole_limit:
             return 0
         needed = self._merger.needed_from(self._listener.earliest)
-        needed = min([needed, *(span.start for span in self._waiting)]) - max(MARGIN, self._policy.overlap)
+        needed = min([needed, *(span.start for span in self._waiting)]) - max(LATE, self._policy.overlap)
         return max(needed, 0)
 
     def push(self, block: Pcm) -> list[Chunk]:
@@ -100,7 +105,7 @@ class Segmenter:
         """`span` with its surroundings; `voices` are all that speak in them."""
         before, after = self._surroundings(span, voices)
         heard = Span(span.start - before, span.end + after)
-        pcm = evened(self._listener.pcm.read(heard.start, heard.end), list(_within(span, voices, heard.start)))
+        pcm = self._evened(heard, list(_within(span, voices, heard.start)))
         speech = self._listener.speech_probs(heard.start // VAD_WINDOW, -(-heard.end // VAD_WINDOW))
         self._chunk_end = span.end
         self._n_chunks += 1
@@ -109,15 +114,35 @@ class Segmenter:
         goes_on = _silence_after(span.end, voices) == 0
         return Chunk(self._n_chunks - 1, span, pcm, speech, before, after, doubtful, unspoken, goes_on)
 
+    def _evened(self, heard: Span, voices: list[Span]) -> Pcm:
+        """The sound of `heard`, the quiet of the voices in it, counted from its start, made louder."""
+
+        def is_speech(part: Span) -> bool:
+            start, end = heard.start + part.start, heard.start + part.end
+            return bool(
+                self._listener.speech_probs(start // VAD_WINDOW, -(-end // VAD_WINDOW)).mean() >= self._threshold
+            )
+
+        return evened(self._listener.pcm.read(heard.start, heard.end), voices, is_speech)
+
     def _surroundings(self, span: Span, voices: list[Voice]) -> tuple[int, int]:
         """How much is heard before and after `span`, within the strict limit and the recording."""
         silence = 2 * span.start if self._chunk_end is None else span.start - self._chunk_end
-        before = min(MARGIN, silence // 2) if silence or self._chunk_end is None else self._policy.overlap
+        before = (
+            min(self._lead(span.start), silence // 2) if silence or self._chunk_end is None else self._policy.overlap
+        )
         silence = _silence_after(span.end, voices)
         after = min(MARGIN, silence // 2) if silence else self._policy.overlap
         room = self._policy.strict_limit - len(span)
         before = min(before, room)
         return before, min(after, room - before, self._listener.pcm.end - span.end)
+
+    def _lead(self, start: int) -> int:
+        """How long before the `start` of a chunk speech may have begun: the margin, or longer if the VAD is late."""
+        first = -(-max(start - LATE, self._chunk_end or 0) // VAD_WINDOW)
+        perhaps = self._listener.speech_probs(first, start // VAD_WINDOW) >= PERHAPS
+        begins = first + int(perhaps.argmax()) - 1 if perhaps.any() else start // VAD_WINDOW
+        return max(MARGIN, start - begins * VAD_WINDOW)
 
     def _quietest(self, window: Span) -> int:
         """The middle of the last of the least probable VAD windows that lie in `window`."""

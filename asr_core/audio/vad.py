@@ -36,7 +36,6 @@ HOP = 128
 HIDDEN = 128
 
 SILERO_NAMES = {
-    "stft_conv.weight": "_model.stft.forward_basis_buffer",
     **{
         f"conv{i + 1}.{part}": f"_model.encoder.{i}.reparam_conv.{part}"
         for i in range(4)
@@ -48,16 +47,22 @@ SILERO_NAMES = {
 }
 """Our weights' names → theirs in Silero's file."""
 
+SILERO_BASIS = "_model.stft.forward_basis_buffer"
+"""Its Fourier transform, written as a convolution, [N_FFT + 2, 1, N_FFT]: windowed cosines, then sines."""
+
 LstmState = tuple[Tensor, Tensor]
 """Hidden and cell state, [1, HIDDEN] each."""
 
 
 class SileroNetwork(nn.Module):
-    """Silero VAD's network for 16 kHz. It keeps no stream's state: one instance serves any number of streams."""
+    """Silero VAD's network for 16 kHz. It keeps no stream's state: one instance serves any number of streams.
+
+    It begins with a Fourier transform, which the fast one makes a fifth of all its work cheaper.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stft_conv = nn.Conv1d(1, N_FFT + 2, N_FFT, stride=HOP, bias=False)
+        self.window = nn.Parameter(torch.empty(N_FFT))
         self.conv1 = nn.Conv1d(N_FFT // 2 + 1, 128, 3, padding=1)
         self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
         self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
@@ -79,16 +84,17 @@ class SileroNetwork(nn.Module):
             weights = _script_weights(Path(package.submodule_search_locations[0], "data", "silero_vad.jit"))
             with torch.device("meta"):
                 network = cls()
-            network.load_state_dict({ours: weights[silero] for ours, silero in SILERO_NAMES.items()}, assign=True)
+            ours = {name: weights[silero] for name, silero in SILERO_NAMES.items()}
+            network.load_state_dict({"window": _window(weights[SILERO_BASIS]), **ours}, assign=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError("The installed silero-vad package has no weights of Silero VAD 6") from error
         return network.eval().requires_grad_(False)
 
     def forward(self, windows: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
         """Consecutive windows [N, CONTEXT + VAD_WINDOW] in [-1, 1] → speech probabilities [N], state after them."""
-        padded = F.pad(windows, (0, CONTEXT), mode="reflect")
-        real, imaginary = self.stft_conv(padded.unsqueeze(1)).chunk(2, dim=1)  # [N, N_FFT / 2 + 1, 4] each
-        x = torch.hypot(real, imaginary)
+        frames = F.pad(windows, (0, CONTEXT), mode="reflect").unfold(1, N_FFT, HOP)  # [N, 4, N_FFT]
+        spectra = torch.fft.rfft(frames * self.window)  # [N, 4, N_FFT / 2 + 1]; their `abs` takes three times as long
+        x = (spectra.real.square() + spectra.imag.square()).sqrt().transpose(1, 2)
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = F.relu(conv(x))
         hidden, state = self.lstm(x.squeeze(2), state)  # [N, HIDDEN]
@@ -100,6 +106,15 @@ def _script_weights(path: Path) -> dict[str, Tensor]:
         warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is, and Silero's file is still that
         script = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]  # untyped in torch
     return dict(script.state_dict())
+
+
+def _window(basis: Tensor) -> Tensor:
+    """The window of `basis`, [N_FFT]. Raises ValueError if it is not a Fourier transform's."""
+    window = basis[0, 0].clone()  # times the cosine of 0 Hz
+    spectra = torch.fft.rfft(torch.diag(window)).T  # [N_FFT / 2 + 1, N_FFT]
+    if not torch.allclose(basis[:, 0], torch.cat((spectra.real, spectra.imag)), rtol=0, atol=1e-6):
+        raise ValueError("not a Fourier transform")
+    return window
 
 
 class SpeechProbabilities:

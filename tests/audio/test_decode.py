@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import shutil
 import signal
@@ -200,6 +201,16 @@ def test_the_decoder_cannot_take_more_memory_than_it_needs(long_recording: Path)
             return resource.prlimit(decoders()[0].pid, resource.RLIMIT_AS)
 
     assert asyncio.run(limits()) == (1 << 30, 1 << 30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
+def test_no_thread_of_the_decoder_interrupts_another(long_recording: Path) -> None:
+    async def policies() -> set[int]:
+        async with decode(long_recording, max_seconds=DAY) as blocks:
+            await anext(blocks)
+            return {os.sched_getscheduler(thread.id) for thread in decoders()[0].threads()}
+
+    assert asyncio.run(policies()) == {os.SCHED_BATCH}
 
 
 async def seconds_until_refused(path: Path, max_seconds: float) -> float:

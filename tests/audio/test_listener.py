@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from asr_core.audio.listener import Listener
-from asr_core.audio.vad import SileroNetwork, speech_spans
-from asr_core.types import SAMPLE_RATE, Pcm, Span, VadOptions
+from asr_core.audio.listener import AUDIBLE, MARGIN, Listener
+from asr_core.audio.vad import CONTEXT, LstmState, SileroNetwork, speech_spans
+from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Pcm, Span, VadOptions
 from tests.audio.signals import SIGNALS, in_blocks, noise, silence, speech
 from tests.audio.voices import LEVELS, QUIET_COUNTS, LoudIsSpeech, sound, voices_and_probabilities
 
@@ -67,3 +68,25 @@ def test_a_quiet_talker_beside_a_loud_one_is_found(drop_db: int, times: int, net
         begin = turn * len(signal) // times
         where = Span(alone.start + begin, alone.end + begin)
         assert share(where, certain + added) > 0.9 * spoken
+
+
+class Counting(LoudIsSpeech):
+    """How many windows it has heard that are not all zeros."""
+
+    n_windows = 0
+
+    def forward(self, windows: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
+        self.n_windows += int(windows[:, CONTEXT:].any(1).sum())
+        return super().forward(windows, state)
+
+
+@pytest.mark.parametrize(("faint", "times"), [(AUDIBLE, 1), (AUDIBLE + 1, 2)])
+def test_a_gap_is_listened_to_again_if_there_is_anything_to_hear(faint: int, times: int) -> None:
+    network, gap = Counting(), np.full(VAD_WINDOW * 100, faint, np.int16)
+    gap[::2] *= -1
+    listener = Listener(network, QUIET_COUNTS)
+    for block in (sound([(1.0, 0.512)]), gap[: len(gap) // 3], gap[len(gap) // 3 :], sound([(1.0, 0.512)])):
+        listener.push(block)
+    listener.flush()
+    n_of_speech, n_near_speech = 32, 2 * -(-MARGIN // VAD_WINDOW)
+    assert network.n_windows == pytest.approx(n_of_speech + 100 * times - n_near_speech * (times - 1), abs=2)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from asr_core.audio.chunking import ChunkPolicy, merge
 from asr_core.audio.levels import evened
 from asr_core.audio.listener import MARGIN, Voice
-from asr_core.audio.segmenter import APART, Segmenter
+from asr_core.audio.segmenter import APART, LATE, PERHAPS, Segmenter
 from asr_core.audio.vad import SileroNetwork, speech_spans
 from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Pcm, Probabilities, Span, VadOptions
 from tests.audio.signals import SIGNALS, WITHOUT_SPEECH, in_blocks, silence, speech
@@ -83,16 +83,32 @@ def test_chunks_are_those_of_the_whole_recording_whatever_the_blocks(
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     for chunk in chunks:
         heard = chunk.heard
+
+        def is_speech(part: Span, origin: int = heard.start) -> bool:
+            first, last = (origin + part.start) // VAD_WINDOW, -(-(origin + part.end) // VAD_WINDOW)
+            return bool(probabilities[first:last].mean() >= QUIET_COUNTS.threshold)
+
         windows = slice(heard.start // VAD_WINDOW, -(-heard.end // VAD_WINDOW))
         np.testing.assert_array_equal(chunk.speech_probs, probabilities[windows])
         inside = [Span(span.start - heard.start, span.end - heard.start) for span in within(chunk.span, voices)]
-        np.testing.assert_array_equal(chunk.pcm, evened(signal[heard.start : heard.end], inside))
+        np.testing.assert_array_equal(chunk.pcm, evened(signal[heard.start : heard.end], inside, is_speech))
         certain = near([voice for voice in voices if voice.certain], MARGIN, len(signal))
         for spans, spoken in ((chunk.doubtful, certain), (chunk.unspoken, near(voices, APART, len(signal)))):
             outside = np.zeros(len(signal), bool)
             for span in spans:
                 outside[span.start : span.end] = True
             np.testing.assert_array_equal(outside[heard.start : heard.end], ~spoken[heard.start : heard.end])
+
+
+def lateness(before: Chunk, chunk: Chunk, probabilities: Probabilities) -> int:
+    """From a window ahead of the first that may be speech, in the gap and not long before the chunk, to the chunk."""
+    earliest = max(before.span.end, chunk.span.start - LATE)
+    perhaps = [
+        (index - 1) * VAD_WINDOW
+        for index, probability in enumerate(probabilities)
+        if earliest <= index * VAD_WINDOW <= chunk.span.start - VAD_WINDOW and probability >= PERHAPS
+    ]
+    return chunk.span.start - min(perhaps, default=chunk.span.start)
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,6 +118,7 @@ def test_a_chunk_is_heard_with_half_of_the_silence_around_it_or_with_the_other_s
 ) -> None:
     signal = sound([*levels, (1.0, 4.0), (0.0, 2.2)])
     chunks = segmented(Segmenter(LoudIsSpeech(), SHORT, QUIET_COUNTS, whole_limit_s=2.5), [signal])
+    _, probabilities = voices_and_probabilities(LoudIsSpeech(), signal, QUIET_COUNTS)
     for chunk in chunks:
         assert chunk.heard.start >= 0
         assert chunk.heard.end <= len(signal)
@@ -117,7 +134,7 @@ def test_a_chunk_is_heard_with_half_of_the_silence_around_it_or_with_the_other_s
             assert silent > 0
             assert before.heard.end <= after.heard.start
             room = SHORT.strict_limit - len(after.span)
-            assert after.before == min(MARGIN, silent // 2, room)
+            assert after.before == min(max(MARGIN, lateness(before, after, probabilities)), silent // 2, room)
     assert not chunks or not chunks[-1].goes_on
 
 
@@ -182,6 +199,13 @@ def test_a_word_too_short_for_the_vad_is_heard_where_nothing_else_is(seconds: fl
     word = speech()[round(0.36 * SAMPLE_RATE) : round(0.52 * SAMPLE_RATE)]
     signal = np.concatenate([silence(seconds), word, silence(seconds)])
     assert len(segmented(Segmenter(network, ChunkPolicy(), VadOptions()), [signal])) == 1
+
+
+def test_a_chunk_is_heard_from_where_speech_may_begin_if_the_vad_is_late() -> None:
+    signal = sound([(0, 20), (0.06, 0.4), (1, 2), (0, 20)])
+    (chunk,) = segmented(Segmenter(LoudIsSpeech(), ChunkPolicy(), VadOptions()), [signal])
+    assert chunk.span.start_s == pytest.approx(20.4, abs=0.06)
+    assert 19.9 < chunk.heard.start_s < 20
 
 
 def test_a_longer_recording_loses_its_silence() -> None:

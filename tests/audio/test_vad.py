@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -200,6 +202,26 @@ def test_a_package_without_the_weights_is_a_model_error(
     (package / "__init__.py").touch()
     if content is not None:
         (package / "data" / "silero_vad.jit").write_bytes(content)
+    monkeypatch.delitem(sys.modules, "silero_vad", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelError, match="Silero VAD 6"):
+        SileroNetwork.load()
+
+
+def test_a_package_whose_network_does_not_begin_with_a_fourier_transform_is_a_model_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data := tmp_path / "silero_vad" / "data").mkdir(parents=True)
+    (data.parent / "__init__.py").touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        installed = find_spec("silero_vad")
+        assert installed is not None
+        assert installed.origin is not None
+        weights = Path(installed.origin).parent / "data" / "silero_vad.jit"
+        script = torch.jit.load(str(weights))  # type: ignore[no-untyped-call]  # untyped in torch
+        script._model.stft.forward_basis_buffer[7] *= 1.001
+        torch.jit.save(script, str(data / "silero_vad.jit"))
     monkeypatch.delitem(sys.modules, "silero_vad", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match="Silero VAD 6"):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asr_core.audio.hysteresis import SpeechSpans
 from asr_core.audio.levels import LEVELLED_GAIN, LEVELLED_RMS, REACH
-from asr_core.audio.listener import GAP_BATCH_WINDOWS, LONG_GAP, MARGIN, SHORTEST_MS, Voice
+from asr_core.audio.listener import AUDIBLE, GAP_BATCH_WINDOWS, LEAD, LONG_GAP, MARGIN, SHORTEST_MS, Voice
 from asr_core.audio.vad import BATCH_WINDOWS, CONTEXT, LstmState, SileroNetwork, SpeechProbabilities
 from asr_core.types import INT16_SCALE, SAMPLE_RATE, VAD_WINDOW, Pcm, Probabilities, Span, VadOptions
 from tests.audio.signals import silence
@@ -57,6 +57,10 @@ def voices_and_probabilities(network: SileroNetwork, signal: Pcm, vad: VadOption
         if spans and ends - begins <= LONG_GAP:
             continue
         start = -(-(before.end + MARGIN) // VAD_WINDOW) * VAD_WINDOW
+        audible = np.flatnonzero(np.abs(signal[start : after.start - MARGIN].astype(int)) > AUDIBLE)
+        if not len(audible):
+            continue
+        start += max(audible[0] - LEAD, 0) // VAD_WINDOW * VAD_WINDOW
         brief = VadOptions(vad.threshold, SHORTEST_MS, vad.min_silence_ms, vad.speech_pad_ms)
         added, louder = _detected(network, levelled(signal[start : after.start - MARGIN]), brief, GAP_BATCH_WINDOWS)
         voices += [Voice(Span(start + span.start, start + span.end), certain=False) for span in added]

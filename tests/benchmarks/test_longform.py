@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_core.types import SAMPLE_RATE, Span, Word
-from benchmarks.alignment import align
+from benchmarks.alignment import align, errors_within
 from benchmarks.comparison import AROUND, LEVELS, MUSIC, Comparison, Said, Scene
 from tools.demo_model.scoring import distance
 
@@ -40,6 +40,7 @@ CASES = {
     "lost elsewhere": (at_seconds("один два", 10) + at_seconds("четыре пять", 13), 15, (20, 0, 0, 0)),
     "misheard at a border": (at_seconds("один два тли четыре пять", 10), 12, (20, 0, 1, 0)),
     "two in one at a border": (at_seconds("один дватри четыре пять", 10), 12, (40, 0, 2, 0)),
+    "with letters too many at a border": (at_seconds("один два стории четыре пять", 10), 12, (20, 0, 1, 0)),
     "invented": (at_seconds(LABEL, 10) + at_seconds("да", 25), 12, (0, 0, 0, 1)),
 }
 
@@ -54,3 +55,25 @@ def test_words_are_counted_as_what_they_are(
         for what in (LEVELS, "lost", "misheard", "invented")
     )
     assert (extra, lost, misheard, invented) == pytest.approx(counted)
+
+
+letters = st.text("абв", max_size=8)
+
+
+@given(letters, letters)
+def test_a_word_is_sought_in_every_part_of_what_is_heard(said: str, heard: str) -> None:
+    parts = (heard[first:last] for first in range(len(heard) + 1) for last in range(first, len(heard) + 1))
+    assert errors_within(said, heard) == min(distance(said, part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("alone", "here", "n_unlike"), [("а б в г", "а б в г", 0), ("а б в", "а в г", 2), ("", "а", 1)]
+)
+def test_words_heard_either_here_or_alone_tell_how_much_is_chance(alone: str, here: str, n_unlike: int) -> None:
+    said = Said("а б в г", SAID.span, LEVELS, SAID.alone)
+    scene, beginning_s = Scene(SCENE.pcm, [said], []), AROUND / SAMPLE_RATE
+    comparison = Comparison(scene, [at_seconds(alone, beginning_s)], at_seconds(here, 10), [0])
+    (error,) = (
+        f.value for f in comparison.findings("ours", has_targets=True) if f.what.startswith(f"{LEVELS}: standard")
+    )
+    assert error == pytest.approx(100 * n_unlike**0.5 / 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import fmean
@@ -10,10 +10,13 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_core.types import SAMPLE_RATE, Segment, Span, Token, Word
+from asr_core.types import SAMPLE_RATE, Segment, Token, Word
 
 Likeness = NDArray[np.float32]
 """Of windows or words to speakers, [N, K]."""
+
+Edges = NDArray[np.int64]
+"""Where windows begin and end, samples: [N, 2]."""
 
 WINDOW_S = 1.6
 """Words that take so long together weigh as much as one window does."""
@@ -28,7 +31,7 @@ PAUSE_S = 0.25
 class Heard:
     """Windows of one recording in order of time, and how like each speaker each of them is."""
 
-    spans: Sequence[Span]
+    edges: Edges
     likeness: Likeness
 
 
@@ -53,8 +56,7 @@ def who_says(words: Sequence[Word], heard: Heard) -> list[int]:
 def _evidence(words: Sequence[Word], heard: Heard) -> Likeness:
     """[W, K]: how like each speaker the windows are that hold the middle of a word, the nearer ones more so."""
     evidence = np.zeros((len(words), heard.likeness.shape[1]), np.float32)
-    starts = np.array([span.start for span in heard.spans]) / SAMPLE_RATE
-    ends = np.array([span.end for span in heard.spans]) / SAMPLE_RATE
+    starts, ends = heard.edges.T / SAMPLE_RATE
     first = 0
     for n, word in enumerate(words):
         middle = (word.start_s + word.end_s) / 2
@@ -69,7 +71,7 @@ def _evidence(words: Sequence[Word], heard: Heard) -> Likeness:
     return evidence
 
 
-def split(segments: Sequence[Segment], speakers: Sequence[str]) -> Iterator[Segment]:
+def split(segments: Iterable[Segment], speakers: Sequence[str]) -> Iterator[Segment]:
     """The segments, numbered anew, each with one speaker; `speakers` are those of all their words, in order."""
     at = index = 0
     for segment in segments:

@@ -46,7 +46,7 @@ PAUSES = [0, 0, 0, 640, 9_592, 9_599, 9_600, 9_601, 9_608, 24_000]
 
 def speech_like(draw: Random) -> Transcript:
     found: list[Segment] = []
-    speakers = draw.choice([[None], ["A", "B"]])
+    speakers: list[str | None] = ["A", "B"] if draw.random() < 0.5 else [None]
     sample = draw.randrange(10**6)
     for _ in range(draw.randrange(8)):
         words = []

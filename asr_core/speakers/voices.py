@@ -72,14 +72,16 @@ class VoicesWriter:
             return last
         self._segments += map(HeldSegment.of, last)
         blocks = [self._heard[index] for index in sorted(self._heard)]
-        words = [word for segment in self._segments for word in segment.words]
+        self._heard.clear()
+        words = np.concatenate([np.empty((0, 2)), *(held.times for held in self._segments)])
         if not any(len(block.shares) for block in blocks):
             return self._split(["A"] * len(words))
+        weights = self._weights(np.concatenate([block.shares for block in blocks]))
         prints = [block.prints for block in blocks]
-        centres = speakers(prints, self._weights(np.concatenate([block.shares for block in blocks])), self._n_speakers)
-        edges = np.concatenate([block.edges for block in blocks])
-        said_by = who_says(words, Heard(edges, likeness(prints, centres)))
-        return self._split(self._names(said_by, centres))
+        centres = speakers(prints, weights, self._n_speakers)
+        heard = Heard(np.concatenate([block.edges for block in blocks]), likeness(prints, centres))
+        del blocks, prints  # their memory is what the segments are made in
+        return self._split(self._names(who_says(words, heard), centres))
 
     def _split(self, said_by: Sequence[str]) -> list[Segment]:
         found = split((held.segment for held in self._segments), said_by)

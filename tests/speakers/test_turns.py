@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_core.speakers.held import HeldSegment, Times
 from asr_core.speakers.turns import Heard, split, who_says
 from asr_core.speakers.windows import windows
 from asr_core.text.words import segments, spoken_words
-from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Pcm, Segment, Span, Token, Word
+from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Pcm, Segment, Span, Token
 
 WINDOW = 16 * SAMPLE_RATE // 10
 
@@ -58,8 +59,8 @@ def test_hardly_any_speech_has_no_windows(speech: list[tuple[float, float]]) -> 
     assert windows(chunk(3, speech), WINDOW).spans == []
 
 
-def words(times: list[tuple[float, float]]) -> list[Word]:
-    return [Word(f"w{n}", start, end, 0.9) for n, (start, end) in enumerate(times)]
+def words(times: list[tuple[float, float]]) -> Times:
+    return np.array(times, np.float64).reshape(-1, 2)
 
 
 def heard(*speakers: tuple[float, int]) -> Heard:
@@ -83,7 +84,7 @@ def test_one_window_that_sounds_a_little_different_is_no_change_of_speaker() -> 
 
 
 def test_nobody_knows_who_says_nothing() -> None:
-    assert who_says([], heard((0, 0))) == []
+    assert who_says(words([]), heard((0, 0))) == []
     assert who_says(words([(50, 51)]), heard((0, 1))) == [0]
 
 
@@ -96,7 +97,9 @@ def test_splitting_changes_no_word_no_time_and_no_token(texts: list[str], speake
     hypothesis, of = Hypothesis(tokens, len(tokens)), chunk(len(texts) * 0.2, [])
     whole = segments(of, spoken_words(hypothesis, of.heard), 0)
     n_words = sum(len(segment.words) for segment in whole)
-    parts: list[Segment] = list(split(whole, speakers[:n_words]))
+    held = [HeldSegment.of(segment) for segment in whole]
+    assert [one.segment for one in held] == whole
+    parts: list[Segment] = list(split((one.segment for one in held), speakers[:n_words]))
     assert [word for part in parts for word in part.words] == [word for segment in whole for word in segment.words]
     assert " ".join(part.text for part in parts) == " ".join(segment.text for segment in whole)
     assert [part.index for part in parts] == list(range(len(parts)))

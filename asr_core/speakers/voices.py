@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asr_core.speakers.clustering import Vectors, Weights, likeness, named, speakers
 from asr_core.speakers.encoder import SpeakerEncoder
-from asr_core.speakers.held import HeldSegment
+from asr_core.speakers.held import HeldSegments
 from asr_core.speakers.labels import labels
 from asr_core.speakers.sides import SidesWriter
 from asr_core.speakers.turns import Edges, Heard, split, who_says
@@ -46,7 +46,7 @@ class VoicesWriter:
         self._known = known
         self._keep_tokens = keep_tokens
         self._writer = SidesWriter()
-        self._segments: list[HeldSegment] = []
+        self._segments = HeldSegments()
         self._heard: dict[int, _Heard] = {}
 
     def hear(self, chunk: Chunk) -> None:
@@ -62,7 +62,7 @@ class VoicesWriter:
         segments = self._writer.write(chunk, hypothesis)
         if chunk.channel is not None:
             return segments
-        self._segments += map(HeldSegment.of, segments)
+        self._segments.add(segments)
         return []
 
     def flush(self) -> list[Segment]:
@@ -70,10 +70,10 @@ class VoicesWriter:
         last = self._writer.flush()
         if not self._heard:
             return last
-        self._segments += map(HeldSegment.of, last)
+        self._segments.add(last)
         blocks = [self._heard[index] for index in sorted(self._heard)]
         self._heard.clear()
-        words = np.concatenate([np.empty((0, 2)), *(held.times for held in self._segments)])
+        words = self._segments.times
         if not any(len(block.shares) for block in blocks):
             return self._split(["A"] * len(words))
         weights = self._weights(np.concatenate([block.shares for block in blocks]))
@@ -84,7 +84,7 @@ class VoicesWriter:
         return self._split(self._names(who_says(words, heard), centres))
 
     def _split(self, said_by: Sequence[str]) -> list[Segment]:
-        found = split((held.segment for held in self._segments), said_by)
+        found = split(self._segments, said_by)
         return list(found if self._keep_tokens else (replace(segment, tokens=()) for segment in found))
 
     def _weights(self, shares: Weights) -> Weights:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_core.speakers.held import HeldSegment, Times
+from asr_core.speakers.held import HeldSegments, Times
 from asr_core.speakers.turns import Heard, split, who_says
 from asr_core.speakers.windows import windows
 from asr_core.text.words import segments, spoken_words
@@ -91,15 +91,26 @@ def test_nobody_knows_who_says_nothing() -> None:
 TOKENS = st.lists(st.sampled_from([" да", " не", "т", " ", "о", " раз"]), min_size=1, max_size=30)
 
 
+@given(texts=TOKENS, n_first=st.integers(0, 3))
+def test_segments_that_wait_come_out_as_they_were(texts: list[str], n_first: int) -> None:
+    tokens = tuple(Token(text, frame, -0.1 * frame) for frame, text in enumerate(texts))
+    of = chunk(len(texts) * 0.2, [])
+    whole = segments(of, spoken_words(Hypothesis(tokens, len(tokens)), of.heard), 0)
+    held = HeldSegments()
+    for part in (whole[:n_first], whole[n_first:]):
+        held.add(part)
+    assert list(held) == whole
+    times = [(word.start_s, word.end_s) for segment in whole for word in segment.words]
+    assert held.times.tolist() == [list(pair) for pair in times]
+
+
 @given(texts=TOKENS, speakers=st.lists(st.sampled_from("AB"), min_size=30, max_size=30))
 def test_splitting_changes_no_word_no_time_and_no_token(texts: list[str], speakers: list[str]) -> None:
     tokens = tuple(Token(text, frame, -0.1 * (frame % 3)) for frame, text in enumerate(texts))
     hypothesis, of = Hypothesis(tokens, len(tokens)), chunk(len(texts) * 0.2, [])
     whole = segments(of, spoken_words(hypothesis, of.heard), 0)
     n_words = sum(len(segment.words) for segment in whole)
-    held = [HeldSegment.of(segment) for segment in whole]
-    assert [one.segment for one in held] == whole
-    parts: list[Segment] = list(split((one.segment for one in held), speakers[:n_words]))
+    parts: list[Segment] = list(split(whole, speakers[:n_words]))
     assert [word for part in parts for word in part.words] == [word for segment in whole for word in segment.words]
     assert " ".join(part.text for part in parts) == " ".join(segment.text for segment in whole)
     assert [part.index for part in parts] == list(range(len(parts)))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Weights = NDArray[np.float32]
-Prints = Sequence[NDArray[np.float16] | NDArray[np.float32]]
-"""Voiceprints, [N, D] in all, in blocks: those of ten hours are never copied as a whole."""
+Prints = Sequence[NDArray[np.int8] | NDArray[np.float32]]
+"""Voiceprints, [N, D] in all, of any length, in blocks: those of ten hours are never copied as a whole."""
 
 ONE_VOICE = 0.62
 """Mean likeness from which on two clusters are one speaker: that of one voice's windows is 0.75 ± 0.06, that of two
@@ -59,6 +59,12 @@ def likeness(prints: Prints, centres: Vectors) -> Vectors:
     return np.concatenate([here @ centres.T for _, here in _runs(prints)])
 
 
+def packed(prints: Vectors) -> NDArray[np.int8]:
+    """Voiceprints, [N, D], in a quarter of the memory: the cosine of each with itself stays above 0.999."""
+    largest = np.abs(prints).max(axis=1, keepdims=True, initial=1e-9)
+    return np.rint(prints * (127 / largest)).astype(np.int8)
+
+
 def _summed(prints: Prints, weights: Weights) -> tuple[Vectors, Weights]:
     """The voiceprints that say something, each a cluster; joined in runs where they are more than `MOST`."""
     parts = []
@@ -73,16 +79,16 @@ def _summed(prints: Prints, weights: Weights) -> tuple[Vectors, Weights]:
 
 def _runs(prints: Prints) -> Iterator[tuple[slice, Vectors]]:
     """Neighbouring blocks as one, `MOST` voiceprints or what a block alone has, and which of all they are."""
-    held: list[NDArray[np.float16] | NDArray[np.float32]] = []
+    held: list[NDArray[np.int8] | NDArray[np.float32]] = []
     start = end = 0
     for block in prints:
         if held and end - start + len(block) > MOST:
-            yield slice(start, end), np.concatenate(held).astype(np.float32)
+            yield slice(start, end), _normalized(np.concatenate(held).astype(np.float32))
             held, start = [], end
         held.append(block)
         end += len(block)
     if held:
-        yield slice(start, end), np.concatenate(held).astype(np.float32)
+        yield slice(start, end), _normalized(np.concatenate(held).astype(np.float32))
 
 
 def _found(sums: Vectors, masses: Weights, n_speakers: int | None) -> Vectors:

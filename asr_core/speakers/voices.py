@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_core.speakers.clustering import Vectors, Weights, likeness, named, speakers
+from asr_core.speakers.clustering import Vectors, Weights, likeness, named, packed, speakers
 from asr_core.speakers.encoder import SpeakerEncoder
 from asr_core.speakers.held import HeldSegments
 from asr_core.speakers.labels import labels
@@ -25,7 +25,7 @@ class VoicesWriter:
     """Hypotheses in, segments out when all are in, each with its speaker.
 
     Where channels are heard by themselves they are the speakers, and segments come as they do there. `hear` is work for
-    a worker, and so is `flush`; what is kept of a window is half a kilobyte.
+    a worker, and so is `flush`; what is kept of a window is a quarter of a kilobyte.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class VoicesWriter:
         if chunk.channel is None:
             encoder = self._load()
             found = windows(chunk, encoder.window)
-            prints = encoder.embed(found.sound, found.starts).astype(np.float16)
+            prints = packed(encoder.embed(found.sound, found.starts))
             edges = np.array([(span.start, span.end) for span in found.spans], np.int64).reshape(-1, 2)
             self._heard[chunk.index] = _Heard(edges, np.array(found.shares, np.float32), prints)
 
@@ -110,7 +110,7 @@ class _Heard:
 
     edges: Edges
     shares: Weights
-    prints: NDArray[np.float16]
+    prints: NDArray[np.int8]
 
 
 def _all_of(sound: Pcm, window: int) -> list[int]:

@@ -62,7 +62,8 @@ def likeness(prints: Prints, centres: Vectors) -> Vectors:
 def packed(prints: Vectors) -> NDArray[np.int8]:
     """Voiceprints, [N, D], in a quarter of the memory: the cosine of each with itself stays above 0.999."""
     largest = np.abs(prints).max(axis=1, keepdims=True, initial=1e-9)
-    return np.rint(prints * (127 / largest)).astype(np.int8)
+    rounded: NDArray[np.int8] = np.rint(prints * (127 / largest)).astype(np.int8)
+    return rounded
 
 
 def _summed(prints: Prints, weights: Weights) -> tuple[Vectors, Weights]:

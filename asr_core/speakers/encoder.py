@@ -83,7 +83,7 @@ class Resemblyzer(nn.Module):
         wave = F.pad(wave, (0, max(0, max(starts) + WINDOW - len(wave))))
         # One by one: the spectra of all windows would take more memory than the network does.
         mels = torch.stack([self._mel_powers(_levelled(wave[start : start + WINDOW])) for start in starts])
-        prints: Voiceprints = torch.cat([self(group) for group in mels.split(BATCH)]).numpy()
+        prints: Voiceprints = torch.cat([self(group) for group in torch.split(mels, BATCH)]).numpy()
         return prints
 
     def _mel_powers(self, window: Tensor) -> Tensor:

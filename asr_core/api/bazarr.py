@@ -11,11 +11,12 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from starlette.responses import JSONResponse, Response
 from starlette.types import Send
 
@@ -24,12 +25,13 @@ from asr_core.api.backend import Backend
 from asr_core.api.fields import Lower, bad_request, given
 from asr_core.api.form import AudioTrack, LineCount, LineWidth
 from asr_core.api.native import segment_with_words
+from asr_core.api.speakers import SpeakerFields
 from asr_core.api.upload import Upload, no_fields
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
 from asr_core.text.encoding import to_json
 from asr_core.text.formats import RenderOptions, render, told
 from asr_core.text.languages import NAMES, main_language, shares, understood
-from asr_core.types import MULTILINGUAL, RUSSIAN, SAMPLE_RATE, Hints, JobOptions, Transcript
+from asr_core.types import MULTILINGUAL, RUSSIAN, SAMPLE_RATE, Hints, JobOptions, SpeakerCount, Transcript, VadOptions
 
 FILE_FIELD = "audio_file"
 ENOUGH_WORDS = 50
@@ -49,10 +51,8 @@ WAV_HEADER = struct.pack(
 """What turns 16 kHz mono s16le samples into a file that says what it is."""
 
 
-class Query(BaseModel):
+class Query(SpeakerFields):
     """What a request chose; parameters that are not named here mean nothing to this server."""
-
-    model_config = ConfigDict(frozen=True)
 
     task: Annotated[Literal["transcribe"], Lower] = "transcribe"
     language: str = "auto"
@@ -65,6 +65,8 @@ class Query(BaseModel):
     """The names and unknown words in it are listened for."""
     audio_track: AudioTrack = None
     """Ours: which of several sound tracks to hear."""
+    diarize: bool = False
+    """The dialect's word for `speakers=auto`."""
 
     @field_validator("language")
     @classmethod
@@ -73,6 +75,11 @@ class Query(BaseModel):
             spellings = " or ".join(f"'{code}' or '{NAMES[code]}'" for code in known)
             raise ValueError(f"Input should be {spellings}: the model knows no other language")
         return language
+
+    def job_options(self, vad: VadOptions) -> JobOptions:
+        speakers: SpeakerCount | None = self.speakers or ("auto" if self.diarize else None)
+        hints = Hints(prompt=self.initial_prompt)
+        return replace(super().job_options(vad), speakers=speakers, audio_track=self.audio_track, hints=hints)
 
     @property
     def prefix(self) -> bytes:
@@ -96,9 +103,7 @@ def transcription(backend: Backend, parameters: Mapping[str, str]) -> Response:
     query = parse_query(parameters, status.languages if status.ready else MULTILINGUAL)
 
     async def work(upload: Upload, send: Send) -> Response:
-        hints = Hints(prompt=query.initial_prompt)
-        options = JobOptions(backend.settings.vad, audio_track=query.audio_track, hints=hints)
-        async with backend.job(upload.path, options) as job:
+        async with backend.job(upload.path, query.job_options(backend.settings.vad)) as job:
             transcript = await job.transcript()
         return await backend.render(job, partial(_rendered, transcript, query))
 
@@ -150,7 +155,7 @@ def _rendered(transcript: Transcript, query: Query) -> Response:
     if query.output == "json":
         result = _whisper_result(transcript, word_timestamps=query.word_timestamps)
         return Response(to_json(result).encode(), media_type="application/json")
-    options = RenderOptions(layout=CueLayout(query.max_line_width, query.max_line_count))
+    options = RenderOptions(turns=True, layout=CueLayout(query.max_line_width, query.max_line_count))
     rendered = render(transcript, "text" if query.output == "txt" else query.output, options)
     return Response(rendered.body, media_type=rendered.media_type)
 

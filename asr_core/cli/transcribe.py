@@ -102,7 +102,7 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
     hints = hints_of(keywords or [], keywords_file, keywords_spelling)
     settings = configured(model=model, precision=precision)
-    rendering = RenderOptions(word_timestamps=words, layout=CueLayout(max_line_width, max_line_count))
+    rendering = RenderOptions(word_timestamps=words, turns=True, layout=CueLayout(max_line_width, max_line_count))
     output = Output(tuple(formats), rendering, output_dir, to_stdout, overwrite, recursive)
     job = job_options(JobOptions(settings.vad, audio_track=audio_track, hints=hints), formats, channels, speakers)
     computing = _computing(settings, server, api_key, ray, job)

@@ -256,4 +256,4 @@ def _voices(options: JobOptions) -> VoicesWriter | None:
     if options.speakers is None:
         return None
     n_speakers = None if options.speakers == "auto" else options.speakers
-    return VoicesWriter(encoder, n_speakers, options.known_speakers)
+    return VoicesWriter(encoder, n_speakers, options.known_speakers, keep_tokens=options.keep_tokens)

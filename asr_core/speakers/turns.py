@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import fmean
@@ -10,10 +10,14 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_core.types import SAMPLE_RATE, Segment, Span, Token, Word
+from asr_core.speakers.held import Times
+from asr_core.types import SAMPLE_RATE, Segment, Token
 
 Likeness = NDArray[np.float32]
 """Of windows or words to speakers, [N, K]."""
+
+Edges = NDArray[np.int64]
+"""Where windows begin and end, samples: [N, 2]."""
 
 WINDOW_S = 1.6
 """Words that take so long together weigh as much as one window does."""
@@ -28,11 +32,11 @@ PAUSE_S = 0.25
 class Heard:
     """Windows of one recording in order of time, and how like each speaker each of them is."""
 
-    spans: Sequence[Span]
+    edges: Edges
     likeness: Likeness
 
 
-def who_says(words: Sequence[Word], heard: Heard) -> list[int]:
+def who_says(words: Times, heard: Heard) -> list[int]:
     """The most likely speaker of each word (Viterbi): as the windows around it sound, with as few changes as can be."""
     evidence = _evidence(words, heard)
     if not len(words):
@@ -40,7 +44,7 @@ def who_says(words: Sequence[Word], heard: Heard) -> list[int]:
     score = evidence[0].copy()
     came_from = np.empty(evidence.shape, np.int16)
     for n in range(1, len(words)):
-        in_pause = words[n].start_s - words[n - 1].end_s >= PAUSE_S
+        in_pause = words[n, 0] - words[n - 1, 1] >= PAUSE_S
         changed = score.max() - (CHANGE_IN_PAUSE if in_pause else CHANGE)
         came_from[n] = np.where(score >= changed, np.arange(len(score)), score.argmax())
         score = np.maximum(score, changed) + evidence[n]
@@ -50,26 +54,25 @@ def who_says(words: Sequence[Word], heard: Heard) -> list[int]:
     return speakers[::-1]
 
 
-def _evidence(words: Sequence[Word], heard: Heard) -> Likeness:
+def _evidence(words: Times, heard: Heard) -> Likeness:
     """[W, K]: how like each speaker the windows are that hold the middle of a word, the nearer ones more so."""
     evidence = np.zeros((len(words), heard.likeness.shape[1]), np.float32)
-    starts = np.array([span.start for span in heard.spans]) / SAMPLE_RATE
-    ends = np.array([span.end for span in heard.spans]) / SAMPLE_RATE
+    starts, ends = heard.edges.T / SAMPLE_RATE
     first = 0
-    for n, word in enumerate(words):
-        middle = (word.start_s + word.end_s) / 2
+    for n, (start_s, end_s) in enumerate(words.tolist()):
+        middle = (start_s + end_s) / 2
         while first < len(starts) and starts[first] < middle - 2 * WINDOW_S:
             first += 1
         near = slice(first, first + int(np.searchsorted(starts[first:], middle + WINDOW_S)))
         distance = np.abs((starts[near] + ends[near]) / 2 - middle) / np.maximum(ends[near] - starts[near], 0.1)
         closeness = np.maximum(0.0, 0.75 - distance)
         if closeness.sum() > 0:
-            lasts = min(max(word.end_s - word.start_s, 0.1), WINDOW_S) / WINDOW_S
+            lasts = min(max(end_s - start_s, 0.1), WINDOW_S) / WINDOW_S
             evidence[n] = lasts * (closeness @ heard.likeness[near]) / closeness.sum()
     return evidence
 
 
-def split(segments: Sequence[Segment], speakers: Sequence[str]) -> Iterator[Segment]:
+def split(segments: Iterable[Segment], speakers: Sequence[str]) -> Iterator[Segment]:
     """The segments, numbered anew, each with one speaker; `speakers` are those of all their words, in order."""
     at = index = 0
     for segment in segments:

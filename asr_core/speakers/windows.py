@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,11 @@ SPEECH = 0.5
 """Probability from which on a VAD window is speech: doubtful sound says little of a voice."""
 
 SHORTEST_PAUSE = SAMPLE_RATE // 10
-"""Speakers change in pauses; no window reaches over one this long, samples."""
+"""Speakers change in pauses: stretches of speech end at one this long, samples, and windows with them."""
+
+BREATH = SAMPLE_RATE * 4 // 10
+"""A stretch that fills no window takes in what is nearest of its neighbours beyond shorter pauses, samples: half a
+second of somebody is hardly like two others of theirs, and speakers seldom change so fast."""
 
 SHORTEST_SPEECH = SAMPLE_RATE // 4
 """Less speech between two pauses, samples, is not looked at."""
@@ -26,7 +30,9 @@ class Windows:
     sound: Pcm
     starts: list[int]
     spans: list[Span]
-    """Of the recording: what each window holds. Less than a window is repeated until it fills one."""
+    """Of the recording: what each window tells of."""
+    shares: list[float]
+    """How much of each window is filled; less than a window is repeated until it fills one."""
 
 
 def windows(chunk: Chunk, window: int) -> Windows:
@@ -34,15 +40,38 @@ def windows(chunk: Chunk, window: int) -> Windows:
     pieces: list[Pcm] = [np.empty(0, np.int16)]
     starts: list[int] = []
     spans: list[Span] = []
+    shares: list[float] = []
     length = 0
-    for stretch in stretches(chunk):
-        sound = chunk.pcm[stretch.start - chunk.heard.start : stretch.end - chunk.heard.start]
+    found = list(stretches(chunk))
+    for n, stretch in enumerate(found):
+        sound = np.concatenate([_sound_of(part, chunk) for part in _around(found, n, window)])
         for at in _offsets(len(sound), window):
             starts.append(length + at)
             spans.append(Span(stretch.start + at, min(stretch.start + at + window, stretch.end)))
+            shares.append(min(1.0, len(sound) / window))
         pieces.append(np.resize(sound, max(len(sound), window)))
         length += len(pieces[-1])
-    return Windows(np.concatenate(pieces), starts, spans)
+    return Windows(np.concatenate(pieces), starts, spans, shares)
+
+
+def _around(found: Sequence[Span], n: int, window: int) -> list[Span]:
+    """Stretch `n` and, until they fill a window together, what is nearest to it beyond pauses shorter than a breath."""
+    parts = [found[n]]
+    first, last, missing = n, n, window - len(found[n])
+    while missing > 0:
+        before = found[first].start - found[first - 1].end if first > 0 else BREATH
+        after = found[last + 1].start - found[last].end if last + 1 < len(found) else BREATH
+        if min(before, after) >= BREATH:
+            break
+        if before <= after:
+            first -= 1
+            parts.insert(0, Span(max(found[first].start, found[first].end - missing), found[first].end))
+            missing -= len(parts[0])
+        else:
+            last += 1
+            parts.append(Span(found[last].start, min(found[last].end, found[last].start + missing)))
+            missing -= len(parts[-1])
+    return parts
 
 
 def stretches(chunk: Chunk) -> Iterator[Span]:
@@ -58,6 +87,10 @@ def stretches(chunk: Chunk) -> Iterator[Span]:
         yield from _worth_it(held, chunk)
         held = Span(start, end)
     yield from _worth_it(held, chunk)
+
+
+def _sound_of(span: Span, chunk: Chunk) -> Pcm:
+    return chunk.pcm[span.start - chunk.heard.start : span.end - chunk.heard.start]
 
 
 def _worth_it(span: Span | None, chunk: Chunk) -> Iterator[Span]:

@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 from asr_core.text.cues import Cue, CueLayout, cues, milliseconds
@@ -31,6 +32,8 @@ class RenderOptions:
     logprobs: bool = False
     timed_json: bool = False
     """Whether json has the timestamps too: OpenAI's has none, but there are subtitle editors that ask it for them."""
+    turns: bool = False
+    """Whether text has a line for each turn, `A: …`, where speakers are told apart: OpenAI's is words alone."""
     layout: CueLayout = field(default_factory=CueLayout)
     """Of srt and vtt."""
 
@@ -205,7 +208,10 @@ def _diarized_json(transcript: Transcript, options: RenderOptions) -> str:
 
 def _text(transcript: Transcript, options: RenderOptions) -> str:
     """The text and nothing after it, so that it equals the other formats' text and the streamed one."""
-    return transcript.text
+    if not (options.turns and _are_told_apart(transcript)):
+        return transcript.text
+    turns = groupby(transcript.segments, lambda segment: segment.speaker)
+    return "\n".join(f"{speaker}: {' '.join(segment.text for segment in turn)}" for speaker, turn in turns)
 
 
 def _srt(transcript: Transcript, options: RenderOptions) -> str:
@@ -225,12 +231,21 @@ def _vtt(transcript: Transcript, options: RenderOptions) -> str:
 
 
 def _tsv(transcript: Transcript, options: RenderOptions) -> str:
-    """Whisper's table: a header, then each segment's start and end in milliseconds and its text."""
-    rows = (
-        f"{milliseconds(segment.start_s)}\t{milliseconds(segment.end_s)}\t{' '.join(segment.text.split())}\n"
+    """Whisper's table: a header, then each segment's start and end in milliseconds and its text.
+
+    Where speakers are told apart there is a fourth column, behind those that everybody knows.
+    """
+    columns: list[tuple[object, ...]] = [("start", "end", "text", "speaker")]
+    columns += [
+        (milliseconds(segment.start_s), milliseconds(segment.end_s), " ".join(segment.text.split()), segment.speaker)
         for segment in transcript.segments
-    )
-    return "start\tend\ttext\n" + "".join(rows)
+    ]
+    n_columns = 4 if _are_told_apart(transcript) else 3
+    return "".join("\t".join(map(str, row[:n_columns])) + "\n" for row in columns)
+
+
+def _are_told_apart(transcript: Transcript) -> bool:
+    return any(segment.speaker is not None for segment in transcript.segments)
 
 
 def _shown(cue: Cue) -> str:

@@ -90,6 +90,16 @@ def test_tsv_and_json_hold_the_text_and_its_times(server: Server, samples: bytes
     assert not any("words" in segment for segment in whisper["segments"])
 
 
+def test_who_spoke_is_told_where_it_is_asked_for(server: Server, samples: bytes, spoken_text: str) -> None:
+    text = asr(server, samples, encode="false", diarize="true").text
+    assert [line[:3] for line in text.splitlines()] == ["A: ", "B: "] * 3
+    assert " ".join(line[3:] for line in text.splitlines()) == spoken_text
+    assert "\nB: " in asr(server, samples, encode="false", output="srt", speakers="2").text
+    segments = asr(server, samples, encode="false", output="json", speakers="auto").json()["segments"]
+    assert {segment["speaker"] for segment in segments} == {"A", "B"}
+    assert asr(server, samples, encode="false", channels="split").text == spoken_text
+
+
 def test_words_are_inside_their_segments_when_they_are_asked_for(server: Server, samples: bytes) -> None:
     whisper = asr(server, samples, encode="false", output="json", word_timestamps="true").json()
     for segment in whisper["segments"]:
@@ -122,6 +132,8 @@ def test_subtitles_are_laid_out_as_the_query_asks_for(server: Server, samples: b
         ({"language": "en"}, "language"),
         ({"output": "ass"}, "output"),
         ({"max_line_width": "3"}, "max_line_width"),
+        ({"channels": "both"}, "channels"),
+        ({"speakers": "many"}, "speakers"),
     ],
 )
 def test_what_cannot_be_done_is_refused_rather_than_saved_as_subtitles(query: dict[str, str], param: str) -> None:

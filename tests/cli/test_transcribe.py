@@ -199,5 +199,8 @@ def test_keywords_are_the_same_here_and_on_a_server(
 def test_who_spoke_is_told_where_it_is_asked(run: Run, server: Server, speech: Path) -> None:
     there = run("transcribe", speech, "-f", "srt", "--speakers", "2", "-o", "-", "--server", server.url)
     assert (there.returncode, there.stdout.count("\nB: ") > 0) == (0, True), there.stderr
+    for where in ((), ("--server", server.url)):
+        text = run("transcribe", speech, "--speakers", "2", "-o", "-", *where).stdout
+        assert [line[:3] for line in text.splitlines()] == ["A: ", "B: "] * 3
     refused = run("transcribe", speech, "--speakers", "many", "--server", server.url)
     assert (refused.returncode, "auto" in refused.stderr) == (2, True)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from torchaudio.functional import melscale_fbanks  # type: ignore[import-untyped]  # published without types
 
+from asr_core.speakers.clustering import packed
 from asr_core.speakers.encoder import ENCODERS, HIDDEN, HOP, N_FFT, N_MELS, WEIGHTS, WINDOW, WINDOW_FRAMES, mel_filters
 from asr_core.types import INT16_SCALE, Pcm
 from tests.engine.engines import SAMPLE, read
@@ -70,3 +71,10 @@ def test_a_voiceprint_does_not_depend_on_its_company() -> None:
     alone = np.concatenate([network.embed(sound, [start]) for start in (0, 12_800, 25_600)])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert network.embed(sound, []).shape == (0, HIDDEN)
+
+
+def test_voiceprints_that_are_kept_are_those_that_were_made() -> None:
+    made = ENCODERS["resemblyzer"]().embed(read(SAMPLE), range(0, 160_000, 12_800))
+    kept = packed(made).astype(np.float64)
+    cosines = (made * kept).sum(axis=1) / np.linalg.norm(kept, axis=1)
+    assert cosines.min() > 0.999

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_core.speakers.held import HeldSegments, Times
 from asr_core.speakers.turns import Heard, split, who_says
 from asr_core.speakers.windows import windows
 from asr_core.text.words import segments, spoken_words
-from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Segment, Span, Token, Word
+from asr_core.types import SAMPLE_RATE, VAD_WINDOW, Chunk, Hypothesis, Pcm, Segment, Span, Token
 
 WINDOW = 16 * SAMPLE_RATE // 10
 
@@ -35,9 +36,22 @@ def test_windows_half_overlap_and_none_reaches_over_a_pause() -> None:
     assert len(found.spans) == len(found.starts)
     assert max(found.starts) + WINDOW <= len(found.sound)
     for start, span in zip(found.starts, found.spans, strict=True):
-        np.testing.assert_array_equal(
-            found.sound[start : start + len(span)], np.arange(span.start, span.end).astype(np.int16)
-        )
+        np.testing.assert_array_equal(found.sound[start : start + len(span)], samples(span))
+
+
+def test_a_short_stretch_is_heard_with_what_is_near_to_it_and_tells_of_itself_alone() -> None:
+    found = windows(chunk(8, [(0, 2), (2.2, 2.7), (5, 5.5)]), WINDOW)
+    assert [round(span.start_s, 1) for span in found.spans] == [0, 0.4, 2.2, 5.0]
+    _, before, short, alone = found.spans
+    missing = WINDOW - len(short)
+    near = np.concatenate((samples(Span(before.end - missing, before.end)), samples(short)))
+    np.testing.assert_array_equal(found.sound[found.starts[2] :][:WINDOW], near)
+    np.testing.assert_array_equal(found.sound[found.starts[3] :][:WINDOW], np.resize(samples(alone), WINDOW))
+    assert found.shares == [1, 1, 1, len(alone) / WINDOW]
+
+
+def samples(span: Span) -> Pcm:
+    return np.arange(span.start, span.end).astype(np.int16)
 
 
 @pytest.mark.parametrize("speech", [[], [(1.0, 1.1)]])
@@ -45,14 +59,15 @@ def test_hardly_any_speech_has_no_windows(speech: list[tuple[float, float]]) -> 
     assert windows(chunk(3, speech), WINDOW).spans == []
 
 
-def words(times: list[tuple[float, float]]) -> list[Word]:
-    return [Word(f"w{n}", start, end, 0.9) for n, (start, end) in enumerate(times)]
+def words(times: list[tuple[float, float]]) -> Times:
+    return np.array(times, np.float64).reshape(-1, 2)
 
 
 def heard(*speakers: tuple[float, int]) -> Heard:
     """Windows at seconds, each like one of two speakers."""
-    spans = [Span(round(at * SAMPLE_RATE), round(at * SAMPLE_RATE) + WINDOW) for at, _ in speakers]
-    return Heard(spans, np.array([[0.75, 0.45] if who == 0 else [0.45, 0.75] for _, who in speakers], np.float32))
+    starts = np.array([round(at * SAMPLE_RATE) for at, _ in speakers])
+    edges = np.stack((starts, starts + WINDOW), axis=1)
+    return Heard(edges, np.array([[0.75, 0.45] if who == 0 else [0.45, 0.75] for _, who in speakers], np.float32))
 
 
 def test_words_are_said_by_whom_they_sound_like() -> None:
@@ -69,11 +84,24 @@ def test_one_window_that_sounds_a_little_different_is_no_change_of_speaker() -> 
 
 
 def test_nobody_knows_who_says_nothing() -> None:
-    assert who_says([], heard((0, 0))) == []
+    assert who_says(words([]), heard((0, 0))) == []
     assert who_says(words([(50, 51)]), heard((0, 1))) == [0]
 
 
 TOKENS = st.lists(st.sampled_from([" да", " не", "т", " ", "о", " раз"]), min_size=1, max_size=30)
+
+
+@given(texts=TOKENS, n_first=st.integers(0, 3))
+def test_segments_that_wait_come_out_as_they_were(texts: list[str], n_first: int) -> None:
+    tokens = tuple(Token(text, frame, -0.1 * frame) for frame, text in enumerate(texts))
+    of = chunk(len(texts) * 0.2, [])
+    whole = segments(of, spoken_words(Hypothesis(tokens, len(tokens)), of.heard), 0)
+    held = HeldSegments()
+    for part in (whole[:n_first], whole[n_first:]):
+        held.add(part)
+    assert list(held) == whole
+    times = [(word.start_s, word.end_s) for segment in whole for word in segment.words]
+    assert held.times.tolist() == [list(pair) for pair in times]
 
 
 @given(texts=TOKENS, speakers=st.lists(st.sampled_from("AB"), min_size=30, max_size=30))

@@ -32,6 +32,9 @@ CLOCK = r"(\d\d+):([0-5]\d):([0-5]\d),(\d{3})"
 SRT_CUE = re.compile(rf"(\d+)\n{CLOCK} --> {CLOCK}\n((?:.+\n)+)\n")
 
 
+TURNS = [("A", "Да."), ("A", "Нет."), ("Иван", "Что?")]
+
+
 def segment(index: int, start_s: float, end_s: float, text: str, log_prob: float = -0.25) -> Segment:
     words = tuple(Word(word, start_s, end_s, 0.9) for word in text.split())
     return Segment(index, start_s, end_s, text, words, (Token(text, 0, log_prob),), log_prob, 0.125)
@@ -267,6 +270,15 @@ def test_a_cue_has_the_lines_that_were_asked_for() -> None:
     assert body(said, "srt", narrow) == "1\n00:00:00,000 --> 00:00:02,000\nСчастлив уж я\nнадеждой сладкой\n\n"
     assert body(said, "vtt", narrow).endswith("\nСчастлив уж я\nнадеждой сладкой\n\n")
     assert body(said, "tsv", narrow).endswith("\tСчастлив уж я надеждой сладкой\n")
+
+
+def test_turns_are_lines_of_text_where_they_are_asked_for_and_speakers_a_column_of_tsv() -> None:
+    said = [replace(segment(n, n, n + 1, text), speaker=who) for n, (who, text) in enumerate(TURNS)]
+    told = Transcript(tuple(said), 3.0)
+    assert body(told, "text", RenderOptions(turns=True)) == "A: Да. Нет.\nИван: Что?"
+    assert body(told, "text") == "Да. Нет. Что?"
+    assert body(told, "tsv").splitlines()[::3] == ["start\tend\ttext\tspeaker", "2000\t3000\tЧто?\tИван"]
+    assert body(HELLO, "text", RenderOptions(turns=True)) == HELLO.text
 
 
 @pytest.mark.parametrize("name", ["json", "text", "srt", "vtt", "tsv"])

@@ -767,6 +767,10 @@ def test_who_spoke_is_shown_can_be_named_and_goes_into_the_downloads(open_page: 
     subtitles = Path(download.value.path()).read_text()
     assert subtitles.count("<v Анна>") >= 3
     assert "<v A>" not in subtitles
+    with page.expect_download() as download:
+        page.get_by_role("button", name="TXT").click()
+    text = Path(download.value.path()).read_text()
+    assert [line.split()[0] for line in text.splitlines()] == ["Анна:", "B:"] * 3
 
 
 def test_what_is_said_into_the_microphone_is_read_while_it_is_said(

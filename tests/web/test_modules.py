@@ -20,10 +20,11 @@ TESTS = sorted((Path(__file__).parent / "modules").glob("*.test.mjs"))
 
 
 FORMATS = Path(web.__file__).parent / "page" / "formats.mjs"
-SUBTITLES = f"""
+FILES = f"""
 import {{ text }} from "node:stream/consumers";
 import {{ FORMATS }} from {json.dumps(FORMATS.as_uri())};
-const files = JSON.parse(await text(process.stdin)).map(({{ segments, done }}) => FORMATS.srt(segments, done));
+const files = JSON.parse(await text(process.stdin)).map(({{ segments, done }}) =>
+  ["txt", "srt", "vtt"].map((name) => FORMATS[name](segments, done)));
 process.stdout.write(JSON.stringify(files));
 """
 
@@ -45,6 +46,7 @@ PAUSES = [0, 0, 0, 640, 9_592, 9_599, 9_600, 9_601, 9_608, 24_000]
 
 def speech_like(draw: Random) -> Transcript:
     found: list[Segment] = []
+    speakers: list[str | None] = ["A", "B"] if draw.random() < 0.5 else [None]
     sample = draw.randrange(10**6)
     for _ in range(draw.randrange(8)):
         words = []
@@ -53,7 +55,11 @@ def speech_like(draw: Random) -> Transcript:
             sample = start + draw.randrange(1, 12_000)
             words.append(Word(text, start / SAMPLE_RATE, sample / SAMPLE_RATE, 0.5))
         text = " ".join(word.text for word in words)
-        found.append(Segment(len(found), words[0].start_s, words[-1].end_s, text, tuple(words), (), -0.5, 0.25))
+        found.append(
+            Segment(
+                len(found), words[0].start_s, words[-1].end_s, text, tuple(words), (), -0.5, 0.25, draw.choice(speakers)
+            )
+        )
     return Transcript(tuple(found), sample / SAMPLE_RATE + draw.choice([0.0, 0.3, 5.0]))
 
 
@@ -63,11 +69,12 @@ def as_streamed(transcript: Transcript) -> dict[str, object]:
 
 
 @needs_node
-def test_the_page_makes_the_subtitles_that_the_server_makes() -> None:
+def test_the_page_makes_the_files_that_the_server_makes() -> None:
     draw = Random(1)
     heard = [speech_like(draw) for _ in range(300)]
-    command = [str(NODE), "--input-type=module", "--eval", SUBTITLES]
+    command = [str(NODE), "--input-type=module", "--eval", FILES]
     streamed = json.dumps([as_streamed(transcript) for transcript in heard])
     run = subprocess.run(command, input=streamed, capture_output=True, text=True, check=True)
-    for transcript, file in zip(heard, json.loads(run.stdout), strict=True):
-        assert file == render(transcript, "srt", RenderOptions()).body.decode()
+    for transcript, files in zip(heard, json.loads(run.stdout), strict=True):
+        for file, name in zip(files, ("text", "srt", "vtt"), strict=True):
+            assert file == render(transcript, name, RenderOptions(turns=True)).body.decode()

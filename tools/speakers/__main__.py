@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 WORD = 3 * SAMPLE_RATE // 10
 FRAME = SAMPLE_RATE // 25
 
-MINUTES = (1, 2, 3, 5)
+MINUTES = (1, 2, 3, 5, 10, 20)
 TURN_S, SHORT_TURN_S = (1.0, 15.0), (2.0, 4.0)
 
 

@@ -1,4 +1,4 @@
-// What can be downloaded: byte for byte what the server answers in the same format.
+// What can be downloaded: byte for byte what the server answers in the same format, but that text says who spoke.
 
 import { cues } from "./cues.mjs";
 
@@ -21,7 +21,7 @@ function cutShort(segments) {
 
 /** From a stream's segments and its last object, null if it broke off, to the text of a file with that ending. */
 export const FORMATS = {
-  txt: (segments, done) => (done ?? cutShort(segments)).text,
+  txt: (segments, done) => turns(segments) ?? (done ?? cutShort(segments)).text,
   srt: (segments, done) =>
     shown(segments, done)
       .map((cue, i) => `${i + 1}\n${timing(cue, ",")}\n${said(cue).replaceAll("-->", "→")}\n\n`)
@@ -31,6 +31,19 @@ export const FORMATS = {
     shown(segments, done).map((cue) => `${timing(cue, ".")}\n${voice(cue)}${escaped(cue.text)}\n\n`).join(""),
   json: (segments, done) => JSON.stringify(verboseJson(segments, done), null, 2),
 };
+
+/** A line for each turn, with its speaker; null where nobody is told apart. */
+function turns(segments) {
+  if (!segments.some(({ speaker }) => speaker !== undefined)) return null;
+  const lines = [];
+  let before;
+  for (const { speaker, text } of segments) {
+    if (lines.length && speaker === before) lines.push(`${lines.pop()} ${text}`);
+    else lines.push(`${speaker}: ${text}`);
+    before = speaker;
+  }
+  return lines.join("\n");
+}
 
 /** A file's name for what was made of the recording `name`. */
 export function downloadName(name, ending) {

@@ -23,7 +23,7 @@ const state = newState(firstLanguage(strings, lasting, navigator.language));
 const t = translator(strings, state);
 const server = new Server(new Memory(() => sessionStorage), new Keywords(lasting));
 const strip = new Strip($("strip"));
-const speakers = new Speakers();
+const speakers = new Speakers(() => (state.isTextSaved = false)); // what was saved has the names from before
 const transcript = new Transcript($("text"), t, speakers, (index) => player.playFrom(state.words[index].start));
 const player = new Player({ state, t, strip, transcript, onChange: () => view.render() });
 const view = new View({ state, t, server, player, transcript });

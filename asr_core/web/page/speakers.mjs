@@ -4,7 +4,9 @@ const COLOURS = 8; // style.css has as many
 
 /** What the server calls each speaker → what the reader does, and the order in which they first spoke. */
 export class Speakers {
-  constructor() {
+  /** `onNamed` is called when one is called otherwise than before. */
+  constructor(onNamed = () => {}) {
+    this.onNamed = onNamed;
     this.clear();
   }
 
@@ -25,7 +27,9 @@ export class Speakers {
 
   /** An empty name takes the given one away. */
   rename(speaker, name) {
+    const before = this.name(speaker);
     this.names.set(speaker, name.replace(/\s+/g, " ").trim() || speaker);
+    if (this.name(speaker) !== before) this.onNamed();
   }
 
   /** The segments with the names that the reader gave. */

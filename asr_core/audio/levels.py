@@ -6,7 +6,8 @@ Levels are of 16 kHz int16 samples, in dB of full scale.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -39,7 +40,8 @@ SOFT_FRAMES = 15
 """Frames (0.3 s) on either side, among which the loudest says how loud a voice is: words have no softer stretches."""
 
 STEP_DB, QUIET_FRAMES = 10.0, 50
-"""What is so much quieter in a voice for so many frames (1 s) is another voice, and no breath."""
+"""What is so much quieter in a voice for so many frames (1 s) may be another voice, and is no breath. Within a sentence
+there may be 15 dB: only what is lost beside the rest is treated as another."""
 
 
 class Leveller:
@@ -110,14 +112,19 @@ def _powers(sound: Pcm) -> NDArray[np.float64]:
 
 
 def _of_one_level(sound: Pcm, voice: Span, is_speech: Callable[[Span], bool]) -> list[Span]:
-    """`voice` in pieces, a loud and a quiet one apart; whole, as a rule."""
+    """`voice` in pieces, those a model would lose beside the loudest apart from the others; whole, as a rule."""
     powers = _powers(sound[voice.start : voice.end])
     edges = [
         (voice.start + first * FRAME, voice.end if last == len(powers) else voice.start + last * FRAME)
         for first, last in _parts(powers, 0, len(powers))
     ]
     parts = [Span(start, end) for start, end in edges]
-    return parts if len(parts) == 1 else [part for part in parts if is_speech(part)]
+    levels = [level_db(sound[part.start : part.end]) for part in parts]
+    is_lost = [level < max(levels) - DROP_DB for level in levels]
+    if not any(is_lost):
+        return [voice]
+    alike = [[part for part, _ in group] for _, group in groupby(zip(parts, is_lost, strict=True), itemgetter(1))]
+    return [part for part in (Span(group[0].start, group[-1].end) for group in alike) if is_speech(part)]
 
 
 def _parts(powers: NDArray[np.float64], first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -63,7 +63,8 @@ bento: install ## build the Bento: service, demo model and the versions of uv.lo
 	@$(PYTHON) -m tools.bento
 
 image: bento ## build the container image gigaam-asr:latest from the Bento
-	@$(PYTHON) -m bentoml containerize gigaam_asr:latest --image-tag gigaam-asr:latest
+	@bento=$$($(PYTHON) -m bentoml get gigaam_asr:latest --output path) && \
+		docker build --tag gigaam-asr:latest --file "$$bento/env/docker/Dockerfile" "$$bento"
 
 build-docker: image ## the same as image
 

@@ -60,23 +60,15 @@ HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
 """BentoML's own request timeout, which cannot be switched off: a recording takes as long as it takes."""
 
-IMAGE_PYTHON = "3.12"
-
 image = (
+    # What BentoML's own `containerize` makes, which keeps its installer and has no compiled kernels. `make image` makes
+    # a smaller one, with deploy/docker/Dockerfile.
     # Not a distribution that BentoML knows: into those it installs a compiler and git, which nothing here needs.
-    bentoml.images.Image(base_image=f"python:{IMAGE_PYTHON}-slim", python_version=IMAGE_PYTHON, distro="debian-slim")
+    bentoml.images.Image(base_image="python:3.12-slim", python_version="3.12", distro="debian-slim")
     # Volumes mounted here belong to the image's user.
     .run("install -d -o $BENTO_USER -g $BENTO_USER /data/models /data/uploads")
     # The requirements are complete; what the packages ask for would add onnx.
     .run(r"mkdir -p /etc/uv && printf '[pip]\nno-deps = true\n' > /etc/uv/uv.toml")
-    # The kernels, for the processors of the image's platform, in one layer, in which their compiler does not stay.
-    # tools/bento.py lays their source where it can be had before the code.
-    .run(
-        "apt-get update && apt-get install --yes --no-install-recommends g++"
-        " && python env/docker/compiled.py"
-        " && install -D --mode 644 --target-directory src/asr_core/model/kernels env/docker/fused-*.so"
-        " && apt-get purge --yes --auto-remove g++ && rm -rf /var/lib/apt/lists/*"
-    )
 )
 
 

@@ -10,9 +10,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-KERNELS = ROOT / "asr_core" / "model" / "kernels"
+DOCKER = ROOT / "deploy" / "docker"
+"""How the image is made of a Bento."""
 PYTHON_OF_IMAGE = "3.12"
-"""As service.py says; the pins name wheels for it."""
+"""As its Dockerfile says; the pins name wheels for it."""
 
 
 def build(home: Path, pins: tuple[str, ...] = ("--wheels", PYTHON_OF_IMAGE)) -> Path:
@@ -32,8 +33,7 @@ def build(home: Path, pins: tuple[str, ...] = ("--wheels", PYTHON_OF_IMAGE)) -> 
         subprocess.run(building, check=True, cwd=context, env=os.environ | variables, stdout=subprocess.DEVNULL)
     bentos = home / "bentos" / "gigaam_asr"
     built = bentos / (bentos / "latest").read_text(encoding="utf-8").strip()
-    for name in ("compiled.py", "fused.cpp"):  # what an image's commands see is in this folder alone
-        shutil.copy(KERNELS / name, built / "env" / "docker")
+    shutil.copytree(DOCKER, built / "env" / "docker", dirs_exist_ok=True)  # in place of BentoML's own Dockerfile
     return built
 
 

@@ -75,7 +75,9 @@ def choose_precision(asked: str, device: torch.device) -> Choice:
     if not bf16_is_native():
         if asked == "auto":
             return _fastest(("fp32", "int8") if has_int8 else ("fp32",), device)
-        raise PrecisionUnsupported("This CPU has no bf16 instructions (AVX512): use PRECISION=fp32, int8 or auto.")
+        raise PrecisionUnsupported(
+            "This CPU has no bf16 instructions that oneDNN takes (AVX512): use PRECISION=fp32, int8 or auto."
+        )
     if asked == "bf16":
         return Choice("bf16", "as configured")
     return _fastest(("fp32", "bf16"), device)

@@ -6,6 +6,7 @@ calls oneDNN, with weights laid out beforehand. Every class computes `x @ weight
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -19,6 +20,10 @@ from asr_core.types import Precision
 
 _ROWS_HINT = 512
 """Rows that weights are laid out for: the frames of a 20 s chunk. Fewer or more are computed as well, a bit slower."""
+
+_X86 = platform.machine() in {"x86_64", "AMD64"}
+"""Elsewhere oneDNN's products are Arm's Compute Library's: fp32, and nothing after it in one go. What that has not, a
+reference kernel computes, thirty times slower."""
 
 _ROUNDING = 1.5 * 2**23
 """Near it, float32 numbers are the integers, and their lowest bits count up from zero."""
@@ -48,11 +53,12 @@ class PackedLinear:
     def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> None:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
         self.bias = bias
-        self.activation = "swish" if silu else "none"
+        self.activation = "swish" if silu and _X86 else "none"
+        self.silu = silu and not _X86
 
     def __call__(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
-        return y
+        return kernels.silu(y) if self.silu else y
 
 
 class Int8Linear:
@@ -172,8 +178,8 @@ class Target:
 
 
 def bf16_is_native() -> bool:
-    """Whether this CPU computes bfloat16 in oneDNN without emulating it."""
-    return has_onednn() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    """Whether this CPU computes bfloat16 in oneDNN without emulating it. Arm's never do, whatever they could."""
+    return _X86 and has_onednn() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def has_onednn() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ EXAMPLES = REPOSITORY / "examples"
 
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")))
 def test_the_example_prints_the_text(script: str, server: Server, speech: Path, spoken_text: str) -> None:
+    if script.startswith("curl") and shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
     program = [sys.executable] if script.endswith(".py") else ["bash"]
     variables = {"ASR_URL": server.url, "API_KEY": "", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(

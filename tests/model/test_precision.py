@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from asr_core.model import cpu
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.linear import Int8Linear, PackedLinear, PlainLinear, Target, bf16_is_native, has_onednn
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
+from asr_core.types import Precision
 from tests.model.waveforms import noise, relative_error
 
 CPU = torch.device("cpu")
@@ -44,6 +46,24 @@ def test_bf16_weights_are_packed_as_such(load: Load) -> None:
     recognizer = load("v3_ctc", "bf16")
     assert linears(recognizer) == {PackedLinear}
     assert recognizer.encoder.target.dtype is torch.bfloat16
+
+
+@needs_onednn
+@pytest.mark.parametrize("silu", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16), "int8"])
+def test_no_layer_falls_to_a_reference_kernel(
+    precision: Precision, silu: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = Target(CPU, precision)
+    layer = target.linear(torch.randn(64, 32), torch.zeros(64), silu=silu)
+    frames = target.place(torch.randn(16, 32))
+    layer(frames)
+    with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]
+        layer(frames)
+    ctypes.CDLL(None).fflush(None)
+    used = [line.split(",") for line in capfd.readouterr().out.splitlines() if ",primitive,exec," in line]
+    assert used
+    assert not [fields for fields in used if any(field.startswith("ref") for field in fields)]
 
 
 def test_without_onednn_the_plain_layers_give_the_same(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ SAMPLE = ROOT / "asr_core" / "demo" / "speech.wav"
 SAMPLE_TEXT = SAMPLE.with_suffix(".txt")
 READY_S = 180
 STOP_S = 45
+MAX_BYTES = 1_200_000_000
 
 
 @contextmanager
@@ -83,8 +84,13 @@ def main() -> None:
         try:
             say(f"building the Bento, then its image with {type(engine).__name__}")
             engine.build(bento.build(scratch / "bentoml", engine.pins))
-            say(f"the image has {engine.size()}; starting it")
+            size = engine.size()
+            say(f"the image takes {size / 1e9:.2f} GB; starting it")
+            if size > MAX_BYTES:
+                raise SystemExit(f"image-test: that is more than {MAX_BYTES / 1e9:.2f} GB")
             with serving(engine, scratch / "server.log") as url:
+                if not httpx.get(f"{url}/health").json()["kernels"].startswith("compiled"):
+                    raise SystemExit("image-test: its kernels are not in use")
                 heard = transcribe(url)
                 say(f"heard: {heard}")
                 if heard != SAMPLE_TEXT.read_text(encoding="utf-8").strip():

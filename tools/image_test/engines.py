@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from tools import bento
+
 TAG = "gigaam_asr:image-test"
 IMAGE_USER = 1034
 SERVE = ["serve", "--timeout-graceful-shutdown", "30"]
@@ -35,9 +37,10 @@ class Engine(Protocol):
 
     pins: tuple[str, ...]
 
-    def build(self, bento: Path) -> None: ...
+    def build(self, context: Path) -> None: ...
 
-    def size(self) -> str: ...
+    def size(self) -> int:
+        """What the image takes on disk, bytes."""
 
     def start(self, port: int, variables: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
         """Start the image's entrypoint: root read-only, /tmp in memory, an empty volume at /data/models."""
@@ -51,17 +54,17 @@ class Engine(Protocol):
 
 
 class Docker:
-    pins: tuple[str, ...] = ("--wheels", "3.12")  # of the image that service.py describes
+    pins: tuple[str, ...] = ("--wheels", bento.PYTHON_OF_IMAGE)
 
     def __init__(self) -> None:
         self._name = f"gigaam-image-test-{os.getpid()}"
         run("docker", "volume", "create", self._name)
 
-    def build(self, bento: Path) -> None:
-        run("docker", "build", "--tag", TAG, "--file", bento / "env" / "docker" / "Dockerfile", bento)
+    def build(self, context: Path) -> None:
+        run("docker", "build", "--tag", TAG, "--file", context / "env" / "docker" / "Dockerfile", context)
 
-    def size(self) -> str:
-        return f"{int(run('docker', 'image', 'inspect', '--format', '{{.Size}}', TAG)) >> 20} MiB"
+    def size(self) -> int:
+        return int(run("docker", "image", "inspect", "--format", "{{.Size}}", TAG))
 
     def start(self, port: int, variables: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
         settings = [f"--env={name}={value}" for name, value in ({"PORT": "3000"} | dict(variables)).items()]
@@ -115,35 +118,38 @@ class Buildah:
     def _make_base(self) -> None:
         """A Debian 12 that has what python:3.11-slim has, under that name."""
         debian = self._scratch / "debian"
-        packages = "ca-certificates,python3,python3-pip,python3-venv"
+        packages = "ca-certificates,python-is-python3,python3-pip,python3-venv"
         say("making Debian 12 with debootstrap")
         run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", debian)
         for marker in debian.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()  # Debian's word that pip must not install system-wide, which the official image allows
+        for needless in ("share/doc", "share/man", "share/info", "share/locale"):
+            shutil.rmtree(debian / "usr" / needless)
+        for emptied in ("cache/apt", "lib/apt/lists"):
+            shutil.rmtree(debian / "var" / emptied)
+            (debian / "var" / emptied / "partial").mkdir(parents=True)
         base = self._buildah("from", "scratch")
         self._buildah("add", "--quiet", base, debian, "/")
         for variable in ("SSL_CERT_FILE", "PIP_CERT"):
             if variable in os.environ:
                 self._buildah("config", "--env", f"{variable}={os.environ[variable]}", base)
-        self._buildah("config", "--env", f"UV_FIND_LINKS={os.environ.get('PIP_FIND_LINKS', '')}", base)
+        self._buildah("config", "--env", f"PIP_FIND_LINKS={os.environ.get('PIP_FIND_LINKS', '')}", base)
         self._buildah("commit", "--quiet", "--rm", base, "docker.io/library/python:3.11-slim")
         shutil.rmtree(debian)
 
-    def build(self, bento: Path) -> None:
+    def build(self, context: Path) -> None:
         self._make_base()
-        dockerfile = bento / "env" / "docker" / "Dockerfile"
-        text = dockerfile.read_text(encoding="utf-8")
-        dockerfile.write_text(
-            text.replace("python:3.12-slim", "python:3.11-slim").replace("--python 3.12", "--python 3.11")
-        )
         shared = [Path("/etc/ssl/certs"), Path(os.environ.get("PIP_FIND_LINKS", ""))]
         mounts = [f"--volume={path}:{path}:ro" for path in shared if path.is_absolute() and path.is_dir()]
         say("building the image with buildah")
-        isolation = ["--isolation=chroot", "--network=host", "--pull=never", "--layers=false"]
-        self._buildah("build", *isolation, *mounts, "--tag", TAG, "--file", dockerfile, bento)
+        options = ["--isolation=chroot", "--network=host", "--pull=never", "--build-arg=PYTHON=3.11", *mounts]
+        self._buildah("build", *options, "--tag", TAG, "--file", context / "env" / "docker" / "Dockerfile", context)
 
-    def size(self) -> str:
-        return self._buildah("images", "--format", "{{.Size}}", TAG)
+    def size(self) -> int:
+        container = self._buildah("from", "--pull-never", TAG)
+        size = int(run("du", "--summarize", "--block-size=1", self._buildah("mount", container)).split()[0])
+        self._buildah("rm", container)
+        return size
 
     def start(self, port: int, variables: Mapping[str, str], log: int) -> subprocess.Popen[bytes]:
         image = json.loads(self._buildah("inspect", "--type", "image", TAG))["OCIv1"]["config"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,18 @@ def _speaker_count(text: str) -> SpeakerCount:
         return speaker_count(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text}: {error}.") from error
+
+
+def _sendable(key: str | None) -> str | None:
+    if key and not key.isprintable():
+        raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
+    return key
+
+
+def _head_of_cluster(address: str | None) -> str | None:
+    if address and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", address):
+        raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
+    return address
 
 
 Inputs = Annotated[list[Path], typer.Argument(metavar="FILES_OR_FOLDERS", help="Sound or video; - is standard input.")]
@@ -134,13 +147,15 @@ Server = Annotated[
 ]
 
 ApiKey = Annotated[
-    str | None, typer.Option(help="The server's, instead of the first in API_KEY.", rich_help_panel=WHERE)
+    str | None,
+    typer.Option(callback=_sendable, help="The server's, instead of the first in API_KEY.", rich_help_panel=WHERE),
 ]
 
 Ray = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
+        callback=_head_of_cluster,
         help="On the Ray cluster there, whose machines all have this package, and the recordings under the same paths.",
         rich_help_panel=WHERE,
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -26,9 +25,7 @@ from asr_core.cli.session import OpenTranscriber, Stopped, run_session
 from asr_core.settings import Settings
 from asr_core.text.cues import LINE_COUNT, LINE_WIDTH, CueLayout
 from asr_core.text.formats import RenderOptions
-from asr_core.types import (
-    JobOptions,
-)
+from asr_core.types import JobOptions
 
 STREAM = Path("-")
 
@@ -96,10 +93,6 @@ def transcribe(  # noqa: PLR0913, PLR0917 - a command's options are its paramete
         raise typer.BadParameter("Standard output takes one --format.")
     if server is not None and (model or precision or ray):
         raise typer.BadParameter("--server has its own model and machine: leave out --model, --precision and --ray.")
-    if api_key and not api_key.isprintable():
-        raise typer.BadParameter("--api-key has a character that no key can be sent with, such as a line break.")
-    if ray and not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", ray):
-        raise typer.BadParameter("--ray takes HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
     hints = hints_of(keywords or [], keywords_file, keywords_spelling)
     settings = configured(model=model, precision=precision)
     rendering = RenderOptions(word_timestamps=words, turns=True, layout=CueLayout(max_line_width, max_line_count))

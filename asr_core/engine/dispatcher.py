@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from asr_core.engine.compute import Piece, Workers, recognize
 from asr_core.engine.feeding import Analyse
 from asr_core.engine.jobs import Job
 from asr_core.engine.scheduler import Scheduler
+from asr_core.engine.waiting import SHORT, Analysis, Cutter, Hearing
 from asr_core.errors import RecognitionFailed, ServerStopping
 from asr_core.model.glossary import Glossary
 from asr_core.model.heap import give_back
@@ -37,9 +37,6 @@ ALONE_FROM = SAMPLE_RATE
 
 TIDY_AFTER_S = 5.0
 """Seconds without work after which free memory goes back to the system: getting it again takes a note milliseconds."""
-
-SHORT = 5 * SAMPLE_RATE
-"""Samples of the longest recording that is heard by the spare worker, and of the longest chunk that is waited for."""
 
 HEARINGS_IN_A_ROW = 4
 """So many go before a file's chunk: however many sessions there are, files get on."""
@@ -61,40 +58,6 @@ class Tally:
     """Seconds that workers took for live sessions, which are in none of the others."""
 
 
-class Cutter(Protocol):
-    """Cuts a recording's blocks into chunks."""
-
-    def push(self, block: Pcm) -> list[Chunk]: ...
-
-    def flush(self) -> list[Chunk]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Analysis:
-    """Speech detection in a job's next block, and the number of chunks that it gave."""
-
-    job: Job
-    cutter: Cutter
-    block: Pcm
-    is_last: bool
-    n_chunks: asyncio.Future[int]
-
-    @property
-    def is_of_short_recording(self) -> bool:
-        return self.is_last and self.job.samples <= SHORT
-
-    def run(self) -> list[Chunk]:
-        return self.cutter.push(self.block) + (self.cutter.flush() if self.is_last else [])
-
-
-@dataclass(frozen=True, slots=True)
-class _Hearing:
-    """Sound of a live session, and what the model makes of it."""
-
-    piece: Piece
-    heard: asyncio.Future[Hypothesis]
-
-
 class Dispatcher:
     """Gives pieces of the open jobs to `workers`, `batch_size` chunks at a time at most."""
 
@@ -104,8 +67,8 @@ class Dispatcher:
         self.tally = Tally()
         self._workers = workers
         self._scheduler: Scheduler[Job] = Scheduler(batch_size)
-        self._analyses: deque[_Analysis] = deque()
-        self._hearings: deque[_Hearing] = deque()
+        self._analyses: deque[Analysis] = deque()
+        self._hearings: deque[Hearing] = deque()
         self._work = asyncio.Event()
         self._work_for_spare = asyncio.Event()
         self._n_computing = 0
@@ -136,7 +99,7 @@ class Dispatcher:
         """What cuts the job's blocks into chunks, on whichever worker is free, and queues them."""
 
         async def analyse(block: Pcm, is_last: bool) -> int:
-            analysis = _Analysis(job, cutter, block, is_last, asyncio.get_running_loop().create_future())
+            analysis = Analysis(job, cutter, block, is_last, asyncio.get_running_loop().create_future())
             self._analyses.append(analysis)
             self._work.set()
             self._call_spare()
@@ -147,7 +110,7 @@ class Dispatcher:
     async def hear(self, pcm: Pcm, recognizer: Recognizer, glossary: Glossary | None = None) -> Hypothesis:
         """What the model makes of `pcm`, ahead of files' chunks. Raises RecognitionFailed, or what ends the engine."""
         chunk = Chunk(0, Span(0, len(pcm)), pcm, np.empty(0, np.float32))
-        hearing = _Hearing(Piece(recognizer, chunk, glossary), asyncio.get_running_loop().create_future())
+        hearing = Hearing(Piece(recognizer, chunk, glossary), asyncio.get_running_loop().create_future())
         self._hearings.append(hearing)
         self._work.set()
         return await hearing.heard
@@ -200,7 +163,7 @@ class Dispatcher:
         if self._short_waiting():
             self._work_for_spare.set()
 
-    def _short_waiting(self) -> _Analysis | None:
+    def _short_waiting(self) -> Analysis | None:
         """The first short recording of those that wait, if it would have to wait for a long chunk."""
         if self._n_with_long < self._workers.n:
             return None
@@ -238,7 +201,7 @@ class Dispatcher:
                 self._untidy = False
                 await self._workers.run(give_back)
 
-    async def _run_analysis(self, analysis: _Analysis) -> None:
+    async def _run_analysis(self, analysis: Analysis) -> None:
         if analysis.job not in self.jobs:
             return
         try:
@@ -254,7 +217,7 @@ class Dispatcher:
             self._work.set()  # this worker will take one of them
             analysis.n_chunks.set_result(len(chunks))
 
-    async def _run_hearing(self, hearing: _Hearing) -> None:
+    async def _run_hearing(self, hearing: Hearing) -> None:
         if hearing.heard.done():  # the session is over
             return
         begin = time.perf_counter()

@@ -18,13 +18,14 @@ from asr_core.audio.decode import Recording, decode
 from asr_core.audio.segmenter import Segmenter
 from asr_core.audio.vad import SileroNetwork
 from asr_core.engine.compute import Workers
-from asr_core.engine.dispatcher import Cutter, Dispatcher, Tally
+from asr_core.engine.dispatcher import Dispatcher, Tally
 from asr_core.engine.ear import Ear
 from asr_core.engine.feeding import feed
 from asr_core.engine.jobs import BACKLOG, Job
 from asr_core.engine.models import Load, Models, loader
 from asr_core.engine.stages import NoStages, Stages
 from asr_core.engine.start import RETRY_LOADING, Start
+from asr_core.engine.waiting import Cutter
 from asr_core.errors import AsrError, ModelNotReady, QueueFull, RecognitionFailed, ServerStopping, TooManySessions
 from asr_core.model.cpu import available_cores, has_accelerator
 from asr_core.process_memory import resident_mib

@@ -63,10 +63,10 @@ def test_noise_after_a_voice_within_its_span_stays_as_faint_as_it_is() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(whole_db=st.integers(25, 45), drops_db=st.permutations([0, 6, 14]))
+@given(whole_db=st.integers(36, 45), drops_db=st.permutations([0, 6, 14]))
 def test_all_of_a_faint_sentence_that_grows_softer_gets_one_gain(whole_db: int, drops_db: list[int]) -> None:
     sound, _ = said([whole_db + drop_db for drop_db in drops_db], 0)
     louder = evened(sound, [Span(0, len(sound))], anything)
     audible = np.abs(sound) > np.abs(sound).max() // 2
     gains = louder[audible] / sound[audible]
-    assert louder is sound or gains.max() < 1.1 * gains.min()
+    assert 1.5 < gains.max() < 1.1 * gains.min()

@@ -186,6 +186,7 @@ def test_a_short_recording_waits_for_no_long_chunk(
                 await until(lambda: len(gate.batches) == len(notes) + n_workers)  # a long chunk in every worker's hand
                 beside = await asyncio.gather(*(transcribe(engine, note) for note in notes))
                 assert [transcript.text for transcript in beside] == alone
+                assert not reading.done(), "the gate holds its chunks still"
                 gate.open.set()
                 reading.cancel()
             return alone

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import wave
@@ -260,7 +261,7 @@ def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing(server: S
         send(connection, sound[:200_000])
         until(connection, "input_audio_buffer.speech_started")
         assert server.metric("asr_live_sessions") >= 1
-        connection._connection.socket.close()
+        connection._connection.socket.shutdown(socket.SHUT_RDWR)  # no closing frame, and at once
     wait_until(lambda: server.metric("asr_live_sessions") == 0, "a server without sessions")
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from asr_core.model import kernels
 from asr_core.model.attention import Attention, RelativeAttention, RotaryAttention
 from asr_core.model.heap import give_back
-from asr_core.model.linear import Target
+from asr_core.model.linear import Target, in_turn
 from asr_core.model.parts import EncoderConfig, Norm, Tensors
 
 
@@ -83,7 +83,7 @@ class FeedForward:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised frames [T, D] → [T, D]."""
-        return self.second(self.first(x))
+        return in_turn(self.first, self.second, x)
 
 
 class DepthwiseConv:

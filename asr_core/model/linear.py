@@ -83,9 +83,23 @@ class Int8Linear:
             self._settle(self._exact, x.float().mean(0))
         return self.by_frame(x) if kernels.are_compiled() else self.by_recording(x)
 
+    @property
+    def is_settled(self) -> bool:
+        return self._exact is None
+
     def by_frame(self, x: Tensor) -> Tensor:
         """With a scale for each frame."""
+        return self.finish(*kernels.quantise(x, self.centre, activation_steps()))
+
+    def by_frame_into(self, second: Int8Linear, x: Tensor) -> Tensor:
+        """`second.by_frame(self.by_frame(x))`; what passes between the two is not stored before it is quantised."""
         quantized, step_and_least = kernels.quantise(x, self.centre, activation_steps())
+        y = self._product(quantized, 1.0, 0, None, torch.float32)
+        between = (y, step_and_least, self.sums, self.bias, second.centre, activation_steps())
+        return second.finish(*kernels.requantise(*between, silu=self.silu))
+
+    def finish(self, quantized: Tensor, step_and_least: Tensor) -> Tensor:
+        """From what `kernels.quantise` gives."""
         y = self._product(quantized, 1.0, 0, None, torch.float32)
         return kernels.rescale(y, step_and_least, self.sums, self.bias, self.out_dtype, silu=self.silu)
 
@@ -119,6 +133,14 @@ class Int8Linear:
         self.sums = rounded.sum(1) * self.scales  # [out], of each output's weights
         self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
         self._exact = None
+
+
+def in_turn(first: Linear, second: Linear, x: Tensor) -> Tensor:
+    """second(first(x)), in int8 without storing what passes between the two."""
+    if not isinstance(first, Int8Linear) or not isinstance(second, Int8Linear):
+        return second(first(x))
+    at_once = kernels.are_compiled() and first.is_settled and second.is_settled
+    return first.by_frame_into(second, x) if at_once else second(first(x))
 
 
 @cache

@@ -6,7 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from asr_core.model import kernels
 from asr_core.model.kernels import compiled
 from asr_core.model.linear import Target, bf16_is_native
 from asr_core.model.recognizer import NativeRecognizer
+from asr_core.model.threads import using_threads
 from asr_core.model.weights import DEMO
 from asr_core.types import Precision
 from tests.model.waveforms import noise, relative_error
@@ -158,12 +159,70 @@ def test_products_are_rescaled_as_torch_would(
 
 
 @needs_compiler
-def test_a_row_shows_none_of_its_neighbours(library: ctypes.CDLL) -> None:
-    x, gain = values((37, 96), torch.bfloat16), torch.ones(96)
+@pytest.mark.parametrize("silu", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_quantised_again_at_once_is_what_two_steps_give(
+    shape: tuple[int, int], silu: bool, library: ctypes.CDLL
+) -> None:
+    x, found = values(shape, torch.float32, 100.0), values((shape[0], 2), torch.float32)
+    sums, bias, centre = (values((shape[1] + n,), torch.float32)[n:] for n in range(3))
     with using(library):
-        for compute in (lambda x: kernels.norm(x, gain, gain), kernels.softmax, kernels.glu, kernels.silu):
+        between = kernels.rescale(x, found, sums, bias, torch.float32, silu=silu)
+        expected = kernels.quantise(between, centre, 254)
+        at_once = kernels.requantise(x, found, sums, bias, centre, 254, silu=silu)
+    assert int((at_once[0].int() - expected[0].int()).abs().max()) <= 1
+    torch.testing.assert_close(at_once[1], expected[1], rtol=1e-5, atol=1e-6)
+
+
+Kernel = Callable[[Tensor], Tensor]
+"""[T, D], which may be used up, to rows."""
+
+
+def _row_by_row(columns: int) -> list[Kernel]:
+    """Kernels whose rows are each of one row, all with other operands of the same `columns`."""
+    gain, steps = torch.ones(columns), torch.linspace(0.5, 2.0, 2)[None]
+
+    def requantise(x: Tensor) -> Tensor:
+        return kernels.requantise(x.float(), steps.repeat(len(x), 1), gain, gain, gain, 254, silu=True)[0]
+
+    def rotate(x: Tensor) -> Tensor:
+        angles = torch.ones(len(x), columns // 4)
+        return kernels.rotate(x, gain, gain, angles.cos(), angles.sin())
+
+    return [
+        lambda x: kernels.norm(x, gain, gain),
+        lambda x: kernels.add_norm(x.float(), x, dtype=torch.float32),
+        lambda x: kernels.quantise(x, gain, 254)[0],
+        lambda x: kernels.rescale(x.float(), steps.repeat(len(x), 1), gain, gain, torch.float32, silu=True),
+        *(kernels.softmax, kernels.glu, kernels.silu, requantise, rotate),
+    ]
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [48, 96, 100, 500])
+def test_a_row_shows_none_of_its_neighbours(columns: int, dtype: torch.dtype, library: ctypes.CDLL) -> None:
+    x = values((37, columns), dtype)
+    with using(library):
+        for compute in _row_by_row(columns):
             together = compute(x.clone())
             assert all(torch.equal(compute(x[i : i + 1].clone())[0], together[i]) for i in range(len(x)))
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(500, 768), (75, 768), (1001, 100), (9, 4096)])
+def test_rows_show_nothing_of_how_many_threads_computed_them(
+    shape: tuple[int, int], dtype: torch.dtype, library: ctypes.CDLL
+) -> None:
+    x = values(shape, dtype)
+    with using(library):
+        for compute in _row_by_row(shape[1]):
+            with using_threads(1):
+                alone = compute(x.clone())
+            for n_threads in (2, 3, 8):
+                with using_threads(n_threads):
+                    assert torch.equal(compute(x.clone()), alone)
 
 
 @needs_compiler

@@ -1,8 +1,8 @@
 """What lies between the network's products, in one pass over the frames each.
 
 Compiled where a compiler was found (`compiled`), else in torch (`twins`). Frames are [T, D], float32 or bfloat16;
-gains, shifts and tables are float32. The compiled kernels take one thread each, and what they give for a recording
-depends on nothing else.
+gains, shifts and tables are float32. The compiled kernels share their rows out among the threads that torch would
+use; what they give depends on nothing but what they are given.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from asr_core.model.kernels import twins
 from asr_core.model.kernels.compiled import library
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
+_ROWS_ABREAST = 4
+"""Rows that a thread has in hand in soft-max."""
 
 
 def are_compiled() -> bool:
@@ -33,7 +35,7 @@ def silu(x: Tensor) -> Tensor:
     compiled = _for(x)
     if compiled is None:
         return twins.silu(x)
-    compiled.silu(x.data_ptr(), _TYPES[x.dtype], x.numel())
+    compiled.silu(x.data_ptr(), _TYPES[x.dtype], *x.shape)
     return x
 
 
@@ -43,10 +45,9 @@ def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     compiled = _for(x)
     if compiled is None:
         return twins.quantise(x, centre, steps)
-    out, scratch = torch.empty(x.shape, dtype=torch.uint8), torch.empty(x.shape[1])
-    found = torch.empty(x.shape[0], 2)
-    operands = (x.data_ptr(), _TYPES[x.dtype], centre.data_ptr(), scratch.data_ptr())
-    compiled.quantise(*operands, *x.shape, steps, out.data_ptr(), found.data_ptr())
+    out, found = torch.empty(x.shape, dtype=torch.uint8), torch.empty(x.shape[0], 2)
+    operands = (x.data_ptr(), _TYPES[x.dtype], centre.data_ptr(), *x.shape, steps)
+    compiled.quantise(*operands, out.data_ptr(), found.data_ptr())
     return out, found
 
 
@@ -61,6 +62,19 @@ def rescale(  # noqa: PLR0913 - the kernel's operands
     operands = (x.data_ptr(), step_and_least.data_ptr(), sums.data_ptr(), bias.data_ptr(), int(silu))
     compiled.rescale(*operands, *x.shape, out.data_ptr(), _TYPES[dtype])
     return out
+
+
+def requantise(  # noqa: PLR0913, PLR0917 - the kernel's operands
+    x: Tensor, step_and_least: Tensor, sums: Tensor, bias: Tensor, centre: Tensor, steps: int, *, silu: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`quantise` of what `rescale` gives; `step_and_least` is used up."""
+    compiled = _for(x)
+    if compiled is None:
+        return twins.quantise(twins.rescale(x, step_and_least, sums, bias, x.dtype, silu=silu), centre, steps)
+    out, scratch = torch.empty(x.shape, dtype=torch.uint8), torch.empty(torch.get_num_threads(), x.shape[1])
+    operands = (x.data_ptr(), step_and_least.data_ptr(), sums.data_ptr(), bias.data_ptr(), int(silu))
+    compiled.requantise(*operands, centre.data_ptr(), scratch.data_ptr(), *x.shape, steps, out.data_ptr())
+    return out, step_and_least
 
 
 def add_norm(x: Tensor, y: Tensor | None, *, dtype: torch.dtype) -> Tensor:
@@ -87,8 +101,8 @@ def _add_norm(  # noqa: PLR0913, PLR0917 - the kernel's operands
 ) -> Tensor:
     frames = x if y is None else y
     assert frames is not None
-    out, scratch = torch.empty(frames.shape, dtype=dtype), torch.empty(frames.shape[1])
-    factors = (_address(gain), _address(shift), scratch.data_ptr(), *frames.shape)
+    out = torch.empty(frames.shape, dtype=dtype)
+    factors = (_address(gain), _address(shift), *frames.shape)
     compiled.add_norm(_address(x), _address(y), _TYPES[frames.dtype], *factors, out.data_ptr(), _TYPES[dtype])
     return out
 
@@ -98,7 +112,7 @@ def rotate(x: Tensor, gain: Tensor, shift: Tensor, cosine: Tensor, sine: Tensor)
     compiled = _for(x)
     if compiled is None:
         return twins.rotate(x, gain, shift, cosine, sine)
-    out, scratch = torch.empty_like(x), torch.empty(x.shape[1])
+    out, scratch = torch.empty_like(x), torch.empty(torch.get_num_threads(), x.shape[1])
     tables = [table.data_ptr() for table in (gain, shift, cosine, sine, scratch)]
     rows, half = cosine.shape
     compiled.rotate(x.data_ptr(), _TYPES[x.dtype], *tables, rows, x.shape[1] // (2 * half), half, out.data_ptr())
@@ -122,7 +136,7 @@ def softmax(x: Tensor) -> Tensor:
     if compiled is None:
         return twins.softmax(x)
     columns = x.shape[-1]
-    scratch = torch.empty(columns)
+    scratch = torch.empty(torch.get_num_threads(), _ROWS_ABREAST, columns)
     compiled.softmax(x.data_ptr(), _TYPES[x.dtype], scratch.data_ptr(), x.numel() // columns, columns)
     return x
 

@@ -19,20 +19,23 @@ SOURCE = Path(__file__).with_name("fused.cpp")
 SWITCH = "COMPILED_KERNELS"
 """Environment variable; `0` leaves the library alone, to compare with torch."""
 
-_FLAGS = ("-std=c++17", "-O3", "-ffast-math", "-fPIC")
+_LOOPS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only")
+_FLAGS = ("-std=c++17", "-O3", *_LOOPS, "-fPIC", "-shared")
 _VARIANTS = ((), ("-DONE_LEVEL",))
 """The second is for compilers that cannot make several versions of a function."""
 _TIMEOUT_S = 60
 
 _pointer, _int, _long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _ARGUMENTS = {
-    "silu": (_pointer, _int, _long),
-    "quantise": (_pointer, _int, _pointer, _pointer, _long, _long, _int, _pointer, _pointer),
+    "silu": (_pointer, _int, _long, _long),
+    "quantise": (_pointer, _int, _pointer, _long, _long, _int, _pointer, _pointer),
     "rescale": (_pointer, _pointer, _pointer, _pointer, _int, _long, _long, _pointer, _int),
-    "add_norm": (_pointer, _pointer, _int, _pointer, _pointer, _pointer, _long, _long, _pointer, _int),
+    "requantise": (*[_pointer] * 4, _int, _pointer, _pointer, _long, _long, _int, _pointer),
+    "add_norm": (_pointer, _pointer, _int, _pointer, _pointer, _long, _long, _pointer, _int),
     "rotate": (_pointer, _int, _pointer, _pointer, _pointer, _pointer, _pointer, _long, _long, _long, _pointer),
     "glu": (_pointer, _int, _long, _long, _pointer),
     "softmax": (_pointer, _int, _pointer, _long, _long),
+    "share_with": (_pointer,),
 }
 
 
@@ -60,16 +63,14 @@ def make(folder: Path = SOURCE.parent) -> str:
 
 
 def _compile(compiler: str, flags: list[str], library: Path) -> str | None:
-    """In two steps, since -ffast-math may only be said at the first; the last line of what was wrong."""
-    objects = library.with_suffix(".o")
-    compiling = [compiler, *flags, "-c", str(SOURCE), "-o", str(objects)]
-    for command in (compiling, [compiler, "-shared", str(objects), "-o", str(library)]):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            return f"it took more than {_TIMEOUT_S} s"
-        if done.returncode:
-            return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    """The last line of what was wrong, if something was."""
+    command = [compiler, *flags, str(SOURCE), "-o", str(library)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return f"it took more than {_TIMEOUT_S} s"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     return None
 
 
@@ -89,8 +90,17 @@ def load(folder: Path) -> ctypes.CDLL | None:
         for name, arguments in _ARGUMENTS.items():
             function = getattr(loaded, name)
             function.argtypes, function.restype = arguments, None
+        loaded.share_with(_team())
         return loaded
     return None
+
+
+def _team() -> int | None:
+    """Where GNU's OpenMP begins to work with several threads, if torch computes with it: with the same, as many."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
+    except (AttributeError, TypeError):  # another OpenMP; another system
+        return None
 
 
 def _digest(content: bytes) -> str:

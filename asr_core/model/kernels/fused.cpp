@@ -1,18 +1,22 @@
 // What lies between the network's products, each in one pass over the frames where torch would take several.
 //
-// Plain loops over rows that the compiler vectorises; on x86-64 each function is compiled for every level of the
-// architecture, and the loader of the library takes the best that the processor has. Matrices are contiguous, row after
-// row. One thread, and nothing that depends on where a matrix is cut: a row's result is the same beside any others.
-// Compile with -ffast-math, but link without: linked with it, a library switches denormal numbers off for the process.
+// Plain loops over rows that the compiler vectorises; on x86-64 each is compiled for every level of the architecture,
+// and the loader of the library takes the best that the processor has. Matrices are contiguous, row after row. Nothing
+// depends on where a matrix is cut: a row's result is the same beside any others, and on any thread.
+//
+// To be compiled with what these loops need of -ffast-math, but not with all of it: then gcc divides by way of an
+// approximate reciprocal, which is slower, and may switch denormal numbers off for the whole process.
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
 #if defined(__x86_64__) && defined(__linux__) && !defined(ONE_LEVEL)
-#define KERNEL extern "C" __attribute__((target_clones("default", "arch=x86-64-v2", "arch=x86-64-v3", "arch=x86-64-v4")))
+#define LEVELS __attribute__((target_clones("default", "arch=x86-64-v2", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
-#define KERNEL extern "C"
+#define LEVELS
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
@@ -40,186 +44,306 @@ INLINE void store(bf16* to, float x) {  // to the nearest, ties to even
 
 // Added to a number that is not too large, it leaves no room for a fraction: the lowest bits are the rounded number's.
 const float ROUNDING = 12582912.0f;  // 1.5 * 2^23
+const float LOG2_E = 1.44269504f;
 
-// Cephes' polynomial between powers of two; 2e-7 of the value at most, 0 and infinity are replaced by their neighbours.
-INLINE float exponential(float x) {
-    x = std::fmin(std::fmax(x, -87.0f), 88.0f);
-    float shifted = x * 1.44269504f;
-    int32_t power = int32_t(shifted + (shifted < 0 ? -0.5f : 0.5f));
-    float rest = x - float(power) * 0.693359375f + float(power) * 2.12194440e-4f;
-    float y = 1.9875691500e-4f;
-    y = y * rest + 1.3981999507e-3f;
-    y = y * rest + 8.3334519073e-3f;
-    y = y * rest + 4.1665795894e-2f;
-    y = y * rest + 1.6666665459e-1f;
-    y = y * rest + 5.0000001201e-1f;
-    y = y * rest * rest + rest + 1.0f;
-    return y * same_bits<float>((power + 127) << 23);
+// 2^x by a polynomial between powers of two; 3e-7 of the value at most, 0 and infinity are replaced by their neighbours.
+INLINE float power_of_two(float x) {
+    x = std::fmin(std::fmax(x, -126.0f), 126.0f);
+    const int32_t whole = same_bits<int32_t>(x + ROUNDING) - same_bits<int32_t>(ROUNDING);
+    const float rest = x - float(whole);
+    float y = 1.327641546e-3f;
+    y = y * rest + 9.675528605e-3f;
+    y = y * rest + 5.550713318e-2f;
+    y = y * rest + 2.402211997e-1f;
+    y = y * rest + 6.931469671e-1f;
+    y = y * rest + 1.0f;
+    return same_bits<float>(same_bits<uint32_t>(y) + (uint32_t(whole) << 23));
 }
 
-INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+INLINE float with_sigmoid(float x, float gate) { return x / (1.0f + power_of_two(gate * -LOG2_E)); }
+
+struct Rows {
+    int64_t first, last;
+};
 
 template <typename T>
 INLINE void silu_rows(T* __restrict x, int64_t size) {
-    for (int64_t i = 0; i < size; i++) store(x + i, load(x + i) * sigmoid(load(x + i)));
+    for (int64_t i = 0; i < size; i++) store(x + i, with_sigmoid(load(x + i), load(x + i)));
 }
 
 template <typename T>
-INLINE void quantise_rows(const T* __restrict x, const float* __restrict centre, float* __restrict values, int64_t rows,
-                          int64_t columns, int steps, uint8_t* __restrict out, float* __restrict step_and_least) {
-    for (int64_t row = 0; row < rows; row++) {
-        for (int64_t i = 0; i < columns; i++) values[i] = load(x + row * columns + i) - centre[i];
-        float least = values[0], greatest = values[0];
+INLINE void quantise_row(const T* __restrict x, const float* __restrict centre, int64_t columns, int steps,
+                         uint8_t* __restrict out, float* __restrict step_and_least) {
+    float least = load(x) - centre[0], greatest = least;
+    for (int64_t i = 0; i < columns; i++) {
+        const float value = load(x + i) - centre[i];
+        least = value < least ? value : least;
+        greatest = value > greatest ? value : greatest;
+    }
+    const float step = (greatest - least > 1e-12f ? greatest - least : 1e-12f) / float(steps), inverse = 1.0f / step;
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = uint8_t(same_bits<uint32_t>((load(x + i) - centre[i] - least) * inverse + ROUNDING));
+    step_and_least[0] = step;
+    step_and_least[1] = least;
+}
+
+template <typename T>
+INLINE void rescale_row(const float* __restrict x, const float* __restrict step_and_least,
+                        const float* __restrict sums, const float* __restrict bias, int with_silu, int64_t columns,
+                        T* __restrict out) {
+    const float step = step_and_least[0], least = step_and_least[1];
+    if (with_silu)
         for (int64_t i = 0; i < columns; i++) {
-            least = values[i] < least ? values[i] : least;
-            greatest = values[i] > greatest ? values[i] : greatest;
+            const float value = x[i] * step + (sums[i] * least + bias[i]);
+            store(out + i, with_sigmoid(value, value));
         }
-        float step = (greatest - least > 1e-12f ? greatest - least : 1e-12f) / float(steps), inverse = 1.0f / step;
-        for (int64_t i = 0; i < columns; i++)
-            out[row * columns + i] = uint8_t(same_bits<uint32_t>((values[i] - least) * inverse + ROUNDING));
-        step_and_least[2 * row] = step;
-        step_and_least[2 * row + 1] = least;
+    else
+        for (int64_t i = 0; i < columns; i++) store(out + i, x[i] * step + (sums[i] * least + bias[i]));
+}
+
+template <typename T>
+INLINE void add_row(float* __restrict x, const T* __restrict y, int64_t columns) {
+    for (int64_t i = 0; i < columns; i++) x[i] += load(y + i);
+}
+
+template <typename T, typename Out>
+INLINE void norm_row(const T* __restrict x, const float* __restrict gain, const float* __restrict shift,
+                     int64_t columns, Out* __restrict out) {
+    float sum = 0, squares = 0;
+    for (int64_t i = 0; i < columns; i++) sum += load(x + i);
+    const float mean = sum / float(columns);
+    for (int64_t i = 0; i < columns; i++) squares += (load(x + i) - mean) * (load(x + i) - mean);
+    const float factor = 1.0f / std::sqrt(squares / float(columns) + 1e-5f);
+    if (gain)
+        for (int64_t i = 0; i < columns; i++) store(out + i, (load(x + i) - mean) * factor * gain[i] + shift[i]);
+    else
+        for (int64_t i = 0; i < columns; i++) store(out + i, (load(x + i) - mean) * factor);
+}
+
+template <typename Out>
+INLINE void add_norm_row(float* __restrict x, const void* __restrict y, int y_type, const float* __restrict gain,
+                         const float* __restrict shift, int64_t row, int64_t columns, Out* __restrict out) {
+    const bf16* narrow = static_cast<const bf16*>(y) + row * columns;
+    const float* wide = static_cast<const float*>(y) + row * columns;
+    if (x) {
+        x += row * columns;
+        if (y) y_type == BFLOAT16 ? add_row(x, narrow, columns) : add_row(x, wide, columns);
+        norm_row(x, gain, shift, columns, out + row * columns);
+    } else if (y_type == BFLOAT16) {
+        norm_row(narrow, gain, shift, columns, out + row * columns);
+    } else {
+        norm_row(wide, gain, shift, columns, out + row * columns);
     }
 }
 
 template <typename T>
-INLINE void rescale_rows(const float* __restrict x, const float* __restrict step_and_least,
-                         const float* __restrict sums, const float* __restrict bias, int with_silu, int64_t rows,
-                         int64_t columns, T* __restrict out) {
-    for (int64_t row = 0; row < rows; row++) {
-        const float step = step_and_least[2 * row], least = step_and_least[2 * row + 1];
-        const int64_t at = row * columns;
-        if (with_silu)
-            for (int64_t i = 0; i < columns; i++) {
-                float value = x[at + i] * step + (sums[i] * least + bias[i]);
-                store(out + at + i, value * sigmoid(value));
-            }
-        else
-            for (int64_t i = 0; i < columns; i++) store(out + at + i, x[at + i] * step + (sums[i] * least + bias[i]));
-    }
-}
-
-template <typename Y, typename Out>
-INLINE void add_norm_rows(float* __restrict x, const Y* __restrict y, const float* __restrict gain,
-                          const float* __restrict shift, float* __restrict values, int64_t rows, int64_t columns,
-                          Out* __restrict out) {
-    for (int64_t row = 0; row < rows; row++) {
-        const int64_t at = row * columns;
-        float sum = 0, squares = 0;
-        for (int64_t i = 0; i < columns; i++) values[i] = (x ? x[at + i] : 0.0f) + (y ? load(y + at + i) : 0.0f);
-        for (int64_t i = 0; i < columns; i++) sum += values[i];
-        float mean = sum / float(columns);
-        for (int64_t i = 0; i < columns; i++) squares += (values[i] - mean) * (values[i] - mean);
-        float factor = 1.0f / std::sqrt(squares / float(columns) + 1e-5f);
-        if (x && y)
-            for (int64_t i = 0; i < columns; i++) x[at + i] = values[i];
-        if (gain)
-            for (int64_t i = 0; i < columns; i++) store(out + at + i, (values[i] - mean) * factor * gain[i] + shift[i]);
-        else
-            for (int64_t i = 0; i < columns; i++) store(out + at + i, (values[i] - mean) * factor);
-    }
-}
-
-template <typename T>
-INLINE void rotate_rows(const T* __restrict x, const float* __restrict gain, const float* __restrict shift,
-                        const float* __restrict cosine, const float* __restrict sine, float* __restrict values,
-                        int64_t rows, int64_t heads, int64_t half, T* __restrict out) {
-    const int64_t columns = 2 * heads * half;
-    for (int64_t row = 0; row < rows; row++) {
-        const float *c = cosine + row * half, *s = sine + row * half;
-        for (int64_t i = 0; i < columns; i++) values[i] = load(x + row * columns + i) * gain[i] + shift[i];
-        for (int64_t head = 0; head < heads; head++) {
-            float* __restrict pair = values + 2 * head * half;
-            for (int64_t i = 0; i < half; i++) {
-                float first = pair[i], second = pair[half + i];
-                pair[i] = first * c[i] - second * s[i];
-                pair[half + i] = second * c[i] + first * s[i];
-            }
+INLINE void rotate_row(const T* __restrict x, const float* __restrict gain, const float* __restrict shift,
+                       const float* __restrict cosine, const float* __restrict sine, float* __restrict scratch,
+                       int64_t heads, int64_t half, T* __restrict out) {
+    for (int64_t i = 0; i < 2 * heads * half; i++) scratch[i] = load(x + i) * gain[i] + shift[i];
+    for (int64_t head = 0; head < heads; head++) {
+        float* __restrict pair = scratch + 2 * head * half;
+        for (int64_t i = 0; i < half; i++) {
+            const float first = pair[i], second = pair[half + i];
+            pair[i] = first * cosine[i] - second * sine[i];
+            pair[half + i] = second * cosine[i] + first * sine[i];
         }
-        for (int64_t i = 0; i < columns; i++) store(out + row * columns + i, values[i]);
     }
+    for (int64_t i = 0; i < 2 * heads * half; i++) store(out + i, scratch[i]);
 }
 
 template <typename T>
-INLINE void glu_rows(const T* __restrict x, int64_t rows, int64_t columns, T* __restrict out) {
-    for (int64_t row = 0; row < rows; row++)
-        for (int64_t i = 0; i < columns; i++) {
-            const T* value = x + 2 * row * columns + i;
-            store(out + row * columns + i, load(value) * sigmoid(load(value + columns)));
+INLINE void glu_row(const T* __restrict x, int64_t columns, T* __restrict out) {
+    for (int64_t i = 0; i < columns; i++) store(out + i, with_sigmoid(load(x + i), load(x + columns + i)));
+}
+
+const int64_t ABREAST = 4;  // rows: while one waits for its sum, another is added up
+
+template <typename T>
+INLINE void softmax_rows(T* __restrict x, float* __restrict scratch, int64_t n, int64_t columns) {
+    float factors[ABREAST];
+    for (int64_t row = 0; row < n; row++) {
+        float largest = load(x + row * columns);
+        for (int64_t i = row * columns; i < (row + 1) * columns; i++) {
+            scratch[i] = load(x + i);
+            largest = scratch[i] > largest ? scratch[i] : largest;
         }
-}
-
-template <typename T>
-INLINE void softmax_rows(T* __restrict x, float* __restrict scratch, int64_t rows, int64_t columns) {
-    for (int64_t row = 0; row < rows; row++) {
-        T* values = x + row * columns;
-        float largest = load(values), sum = 0;
-        for (int64_t i = 0; i < columns; i++) largest = load(values + i) > largest ? load(values + i) : largest;
-        for (int64_t i = 0; i < columns; i++) {
-            scratch[i] = exponential(load(values + i) - largest);
+        factors[row] = largest;
+    }
+    for (int64_t row = 0; row < n; row++) {
+        const float largest = factors[row];
+        float sum = 0;
+        for (int64_t i = row * columns; i < (row + 1) * columns; i++) {
+            scratch[i] = power_of_two((scratch[i] - largest) * LOG2_E);
             sum += scratch[i];
         }
-        float inverse = 1.0f / sum;
-        for (int64_t i = 0; i < columns; i++) store(values + i, scratch[i] * inverse);
+        factors[row] = 1.0f / sum;
+    }
+    for (int64_t row = 0; row < n; row++) {
+        const float factor = factors[row];
+        for (int64_t i = row * columns; i < (row + 1) * columns; i++) store(x + i, scratch[i] * factor);
     }
 }
 
-KERNEL void silu(void* x, int type, int64_t size) {
-    type == BFLOAT16 ? silu_rows(static_cast<bf16*>(x), size) : silu_rows(static_cast<float*>(x), size);
+// What threads compute: some rows of a matrix. `LEVELS` applies to what is inlined into these.
+
+LEVELS static void silu_of(Rows rows, void* x, int type, int64_t columns) {
+    const int64_t at = rows.first * columns, size = (rows.last - rows.first) * columns;
+    type == BFLOAT16 ? silu_rows(static_cast<bf16*>(x) + at, size) : silu_rows(static_cast<float*>(x) + at, size);
 }
 
-KERNEL void quantise(const void* x, int type, const float* centre, float* scratch, int64_t rows, int64_t columns,
-                     int steps, uint8_t* out, float* step_and_least) {
-    if (type == BFLOAT16)
-        quantise_rows(static_cast<const bf16*>(x), centre, scratch, rows, columns, steps, out, step_and_least);
-    else
-        quantise_rows(static_cast<const float*>(x), centre, scratch, rows, columns, steps, out, step_and_least);
+LEVELS static void quantise_of(Rows rows, const void* x, int type, const float* centre, int64_t columns, int steps,
+                               uint8_t* out, float* step_and_least) {
+    for (int64_t row = rows.first, at = row * columns; row < rows.last; row++, at += columns) {
+        float* found = step_and_least + 2 * row;
+        if (type == BFLOAT16)
+            quantise_row(static_cast<const bf16*>(x) + at, centre, columns, steps, out + at, found);
+        else
+            quantise_row(static_cast<const float*>(x) + at, centre, columns, steps, out + at, found);
+    }
 }
 
-KERNEL void rescale(const float* x, const float* step_and_least, const float* sums, const float* bias, int with_silu,
-                    int64_t rows, int64_t columns, void* out, int out_type) {
-    if (out_type == BFLOAT16)
-        rescale_rows(x, step_and_least, sums, bias, with_silu, rows, columns, static_cast<bf16*>(out));
-    else
-        rescale_rows(x, step_and_least, sums, bias, with_silu, rows, columns, static_cast<float*>(out));
+LEVELS static void rescale_of(Rows rows, const float* x, const float* step_and_least, const float* sums,
+                              const float* bias, int with_silu, int64_t columns, void* out, int out_type) {
+    for (int64_t row = rows.first, at = row * columns; row < rows.last; row++, at += columns) {
+        const float* found = step_and_least + 2 * row;
+        if (out_type == BFLOAT16)
+            rescale_row(x + at, found, sums, bias, with_silu, columns, static_cast<bf16*>(out) + at);
+        else
+            rescale_row(x + at, found, sums, bias, with_silu, columns, static_cast<float*>(out) + at);
+    }
 }
 
-KERNEL void add_norm(float* x, const void* y, int y_type, const float* gain, const float* shift, float* scratch,
-                     int64_t rows, int64_t columns, void* out, int out_type) {
-    const bf16* narrow = static_cast<const bf16*>(y);
-    const float* wide = static_cast<const float*>(y);
-    bf16* narrow_out = static_cast<bf16*>(out);
-    float* wide_out = static_cast<float*>(out);
-    if (y_type == BFLOAT16 && out_type == BFLOAT16)
-        add_norm_rows(x, narrow, gain, shift, scratch, rows, columns, narrow_out);
-    else if (y_type == BFLOAT16)
-        add_norm_rows(x, narrow, gain, shift, scratch, rows, columns, wide_out);
-    else if (out_type == BFLOAT16)
-        add_norm_rows(x, wide, gain, shift, scratch, rows, columns, narrow_out);
-    else
-        add_norm_rows(x, wide, gain, shift, scratch, rows, columns, wide_out);
+LEVELS static void requantise_of(Rows rows, const float* x, float* step_and_least, const float* sums,
+                                 const float* bias, int with_silu, const float* centre, float* scratch,
+                                 int64_t columns, int steps, uint8_t* out) {
+    for (int64_t row = rows.first, at = row * columns; row < rows.last; row++, at += columns) {
+        float* found = step_and_least + 2 * row;
+        rescale_row(x + at, found, sums, bias, with_silu, columns, scratch);
+        quantise_row(scratch, centre, columns, steps, out + at, found);
+    }
 }
 
-KERNEL void rotate(const void* x, int type, const float* gain, const float* shift, const float* cosine,
-                   const float* sine, float* scratch, int64_t rows, int64_t heads, int64_t half, void* out) {
-    if (type == BFLOAT16)
-        rotate_rows(static_cast<const bf16*>(x), gain, shift, cosine, sine, scratch, rows, heads, half,
-                    static_cast<bf16*>(out));
-    else
-        rotate_rows(static_cast<const float*>(x), gain, shift, cosine, sine, scratch, rows, heads, half,
-                    static_cast<float*>(out));
+LEVELS static void add_norm_of(Rows rows, float* x, const void* y, int y_type, const float* gain, const float* shift,
+                               int64_t columns, void* out, int out_type) {
+    for (int64_t row = rows.first; row < rows.last; row++)
+        if (out_type == BFLOAT16)
+            add_norm_row(x, y, y_type, gain, shift, row, columns, static_cast<bf16*>(out));
+        else
+            add_norm_row(x, y, y_type, gain, shift, row, columns, static_cast<float*>(out));
 }
 
-KERNEL void glu(const void* x, int type, int64_t rows, int64_t columns, void* out) {
-    if (type == BFLOAT16)
-        glu_rows(static_cast<const bf16*>(x), rows, columns, static_cast<bf16*>(out));
-    else
-        glu_rows(static_cast<const float*>(x), rows, columns, static_cast<float*>(out));
+LEVELS static void rotate_of(Rows rows, const void* x, int type, const float* gain, const float* shift,
+                             const float* cosine, const float* sine, float* scratch, int64_t heads, int64_t half,
+                             void* out) {
+    for (int64_t row = rows.first; row < rows.last; row++) {
+        const float *c = cosine + row * half, *s = sine + row * half;
+        const int64_t at = 2 * row * heads * half;
+        if (type == BFLOAT16)
+            rotate_row(static_cast<const bf16*>(x) + at, gain, shift, c, s, scratch, heads, half,
+                       static_cast<bf16*>(out) + at);
+        else
+            rotate_row(static_cast<const float*>(x) + at, gain, shift, c, s, scratch, heads, half,
+                       static_cast<float*>(out) + at);
+    }
 }
 
-KERNEL void softmax(void* x, int type, float* scratch, int64_t rows, int64_t columns) {
-    if (type == BFLOAT16)
-        softmax_rows(static_cast<bf16*>(x), scratch, rows, columns);
-    else
-        softmax_rows(static_cast<float*>(x), scratch, rows, columns);
+LEVELS static void glu_of(Rows rows, const void* x, int type, int64_t columns, void* out) {
+    for (int64_t row = rows.first, at = row * columns; row < rows.last; row++, at += columns)
+        if (type == BFLOAT16)
+            glu_row(static_cast<const bf16*>(x) + 2 * at, columns, static_cast<bf16*>(out) + at);
+        else
+            glu_row(static_cast<const float*>(x) + 2 * at, columns, static_cast<float*>(out) + at);
+}
+
+LEVELS static void softmax_of(Rows rows, void* x, int type, float* scratch, int64_t columns) {
+    for (int64_t row = rows.first, at = row * columns; row < rows.last; row += ABREAST, at += ABREAST * columns) {
+        const int64_t n = std::min(ABREAST, rows.last - row);
+        if (type == BFLOAT16)
+            softmax_rows(static_cast<bf16*>(x) + at, scratch, n, columns);
+        else
+            softmax_rows(static_cast<float*>(x) + at, scratch, n, columns);
+    }
+}
+
+// Runs `work(data)` on as many threads as the caller may use where `n_threads` is 0, and waits for all of them.
+using Team = void (*)(void (*work)(void*), void* data, unsigned n_threads, unsigned flags);
+
+static Team team = nullptr;
+
+const int64_t SHARED_FROM = 1 << 15;  // values: fewer are done before another thread hears of them
+const int64_t PIECE = 1 << 12;        // values that a thread takes at a time
+
+// `compute(rows, thread)` for all of `n` rows, by whichever threads are there.
+template <typename Compute>
+static void share_out(int64_t n, int64_t columns, const Compute& compute) {
+    if (!team || n * columns < SHARED_FROM) return compute(Rows{0, n}, 0);
+    struct Job {
+        const Compute& compute;
+        const int64_t n, piece;
+        std::atomic<int64_t> taken, threads;
+    } job{compute, n, std::max(ABREAST, PIECE / columns), {0}, {0}};
+    const auto work = [](void* data) {
+        Job& job = *static_cast<Job*>(data);
+        const int64_t thread = job.threads++;
+        for (int64_t first; (first = job.taken.fetch_add(job.piece)) < job.n;)
+            job.compute(Rows{first, std::min(first + job.piece, job.n)}, thread);
+    };
+    team(work, &job, 0, 0);
+}
+
+extern "C" {
+
+void share_with(Team given) { team = given; }
+
+void silu(void* x, int type, int64_t n, int64_t columns) {
+    share_out(n, columns, [=](Rows rows, int64_t) { silu_of(rows, x, type, columns); });
+}
+
+void quantise(const void* x, int type, const float* centre, int64_t n, int64_t columns, int steps, uint8_t* out,
+              float* step_and_least) {
+    share_out(n, columns, [=](Rows rows, int64_t) {
+        quantise_of(rows, x, type, centre, columns, steps, out, step_and_least);
+    });
+}
+
+void rescale(const float* x, const float* step_and_least, const float* sums, const float* bias, int with_silu,
+             int64_t n, int64_t columns, void* out, int out_type) {
+    share_out(n, columns, [=](Rows rows, int64_t) {
+        rescale_of(rows, x, step_and_least, sums, bias, with_silu, columns, out, out_type);
+    });
+}
+
+void requantise(const float* x, float* step_and_least, const float* sums, const float* bias, int with_silu,
+                const float* centre, float* scratch, int64_t n, int64_t columns, int steps, uint8_t* out) {
+    share_out(n, columns, [=](Rows rows, int64_t thread) {  // scratch: a row for each thread
+        requantise_of(rows, x, step_and_least, sums, bias, with_silu, centre, scratch + thread * columns, columns,
+                      steps, out);
+    });
+}
+
+void add_norm(float* x, const void* y, int y_type, const float* gain, const float* shift, int64_t n, int64_t columns,
+              void* out, int out_type) {
+    share_out(n, columns, [=](Rows rows, int64_t) {
+        add_norm_of(rows, x, y, y_type, gain, shift, columns, out, out_type);
+    });
+}
+
+void rotate(const void* x, int type, const float* gain, const float* shift, const float* cosine, const float* sine,
+            float* scratch, int64_t n, int64_t heads, int64_t half, void* out) {  // scratch: a row for each thread
+    const int64_t columns = 2 * heads * half;
+    share_out(n, columns, [=](Rows rows, int64_t thread) {
+        rotate_of(rows, x, type, gain, shift, cosine, sine, scratch + thread * columns, heads, half, out);
+    });
+}
+
+void glu(const void* x, int type, int64_t n, int64_t columns, void* out) {
+    share_out(n, columns, [=](Rows rows, int64_t) { glu_of(rows, x, type, columns, out); });
+}
+
+void softmax(void* x, int type, float* scratch, int64_t n, int64_t columns) {  // scratch: four rows for each thread
+    share_out(n, columns, [=](Rows rows, int64_t thread) {
+        softmax_of(rows, x, type, scratch + thread * ABREAST * columns, columns);
+    });
+}
 }

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from asr_core.cli import sample
 from asr_core.model.cpu import available_cores
-from asr_core.model.linear import Int8Linear, Target
+from asr_core.model.int8 import Int8Linear
+from asr_core.model.linear import Target
 from asr_core.model.recognizer import NativeRecognizer
 from asr_core.model.weights import DEMO
 from asr_core.types import SAMPLE_RATE

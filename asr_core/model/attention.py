@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import torch
@@ -15,7 +13,7 @@ from torch.nn import functional
 from asr_core.model import kernels
 from asr_core.model.linear import Target, has_onednn, packed_product
 from asr_core.model.parts import EncoderConfig, Norm, Tensors
-from asr_core.model.threads import using_threads
+from asr_core.model.trials import fastest
 
 SCORES_IN_CACHE = 1 << 20
 """Bytes of attention scores that are computed at a time: what a core's second-level cache holds."""
@@ -122,22 +120,9 @@ FORMS: dict[str, Form] = {"products": _in_products, "fused": _fused}
 @cache
 @torch.inference_mode()
 def fastest_form(dtype: torch.dtype) -> str:
-    """Which of the forms is fastest on this machine, with one thread, for a chunk of 20 s; tried out once a process.
-
-    The first, unless another one takes nine tenths of its time: what is heard must not change with every start, nor
-    with what else the machine does meanwhile. So it is this thread's time on a core that counts.
-    """
+    """Which of the forms is fastest on this machine for a chunk of 20 s; tried out once a process."""
     query, key, value = torch.randn(3, *_TRIED_SHAPE, generator=torch.Generator().manual_seed(0)).to(dtype)
-    seconds = dict.fromkeys(FORMS, math.inf)
-    with using_threads(1):
-        for _ in range(_TRIALS):  # in turn, and the least counts: what else the machine does hits each of them
-            for name, form in FORMS.items():
-                begin = time.thread_time()
-                form(query, key, value, None)
-                seconds[name] = min(seconds[name], time.thread_time() - begin)
-    first = next(iter(FORMS))
-    best = min(seconds, key=lambda name: seconds[name])
-    return best if seconds[best] < 0.9 * seconds[first] else first
+    return fastest({name: partial(form, query, key, value, None) for name, form in FORMS.items()}, _TRIALS)
 
 
 def _few_heads(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from statistics import median
 
 import torch
 
 from asr_core.errors import PrecisionUnsupported
 from asr_core.model.linear import Target, bf16_is_native
-from asr_core.model.threads import using_threads
+from asr_core.model.trials import seconds
 from asr_core.types import Precision
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
@@ -84,27 +82,20 @@ def choose_precision(asked: str, device: torch.device) -> Choice:
 
 
 def _fastest(precisions: Sequence[Precision], device: torch.device) -> Choice:
-    seconds = {precision: seconds_per_layer(Target(device, precision)) for precision in precisions}
-    best = min(precisions, key=lambda precision: seconds[precision])
-    measured = ", ".join(f"{precision} {1000 * s:.1f} ms" for precision, s in seconds.items())
+    taken = {precision: seconds_per_layer(Target(device, precision)) for precision in precisions}
+    best = min(precisions, key=lambda precision: taken[precision])
+    measured = ", ".join(f"{precision} {1000 * s:.1f} ms" for precision, s in taken.items())
     return Choice(best, f"auto: fastest on this CPU ({measured} for one layer)")
 
 
 @cache
 @torch.inference_mode()
 def seconds_per_layer(target: Target, repeats: int = 9) -> float:
-    """Median time on a core of one linear layer of v3's largest shape with one thread, s; less than a second in all.
+    """Time on a core of one linear layer of v3's largest shape with one thread, s; less than a second in all.
 
     Measured once: a model that is loaded again is to compute as before, however busy the machine is by then.
     """
     rows, width, inner = _PROBE_SHAPE
     layer = target.linear(torch.randn(inner, width), torch.zeros(inner))
     x = torch.randn(rows, width).to(target.dtype)
-    times = []
-    with using_threads(1):  # as workers compute
-        layer(x)  # the first call may compile a kernel
-        for _ in range(repeats):
-            begin = time.thread_time()  # which other programs on the machine do not add to
-            layer(x)
-            times.append(time.thread_time() - begin)
-    return median(times)
+    return seconds({"layer": lambda: layer(x)}, repeats)["layer"]

@@ -1,14 +1,16 @@
 """Linear layers in the form that the machine computes fastest: nearly all of the network's work is here.
 
-On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs; `PackedLinear`
-calls oneDNN, with weights laid out beforehand. Every class computes `x @ weight.T + bias`, then SiLU if asked.
+On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs, and at twice on
+some; `PackedLinear` calls oneDNN, with weights laid out beforehand. Which it is to be is tried out. Every class
+computes `x @ weight.T + bias`, then SiLU if asked.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import torch
@@ -16,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr_core.model import kernels
+from asr_core.model.int8 import Int8Linear
+from asr_core.model.trials import fastest
 from asr_core.types import Precision
 
 _ROWS_HINT = 512
@@ -25,8 +29,9 @@ _X86 = platform.machine() in {"x86_64", "AMD64"}
 """Elsewhere oneDNN's products are Arm's Compute Library's: fp32, and nothing after it in one go. What that has not, a
 reference kernel computes, thirty times slower."""
 
-_ROUNDING = 1.5 * 2**23
-"""Near it, float32 numbers are the integers, and their lowest bits count up from zero."""
+_TRIED_SHAPE = (128, 768, 3072)
+"""Rows, in and out."""
+_TRIALS = 5
 
 
 class Linear(Protocol):
@@ -50,89 +55,15 @@ class PlainLinear:
 class PackedLinear:
     """oneDNN inner product over packed weights, in the dtype of the weights it is given: fp32 or bf16."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False, silu_apart: bool = False) -> None:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
         self.bias = bias
-        self.activation = "swish" if silu and _X86 else "none"
-        self.silu = silu and not _X86
+        self.activation = "swish" if silu and not silu_apart else "none"
+        self.silu = silu and silu_apart
 
     def __call__(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], "")
         return kernels.silu(y) if self.silu else y
-
-
-class Int8Linear:
-    """int8 weights with a scale for each output; activations are quantised as they come.
-
-    Each input has a centre, from which it is quantised and whose product the bias carries: what is the same in all
-    frames suffers no rounding then. It is the mean of the first frames that the layer is given, and does not change.
-
-    Where the kernels are compiled, each frame has a scale of its own, since that costs nothing there; in torch, all of
-    `x` has one. `x` holds the frames of one recording, so the result does not depend on what else is being computed.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor, *, silu: bool = False, out_dtype: torch.dtype) -> None:
-        self.scales = weight.abs().amax(1).clamp_(min=1e-12) / 127  # [out]
-        self.zero_points = torch.zeros(len(self.scales), dtype=torch.int32)
-        self.silu, self.out_dtype = silu, out_dtype
-        self._exact: Tensor | None = weight
-        self.bias = bias
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self._exact is not None:
-            self._settle(self._exact, x.float().mean(0))
-        return self.by_frame(x) if kernels.are_compiled() else self.by_recording(x)
-
-    @property
-    def is_settled(self) -> bool:
-        return self._exact is None
-
-    def by_frame(self, x: Tensor) -> Tensor:
-        """With a scale for each frame."""
-        return self.finish(*kernels.quantise(x, self.centre, activation_steps()))
-
-    def by_frame_into(self, second: Int8Linear, x: Tensor) -> Tensor:
-        """`second.by_frame(self.by_frame(x))`; what passes between the two is not stored before it is quantised."""
-        quantized, step_and_least = kernels.quantise(x, self.centre, activation_steps())
-        y = self._product(quantized, 1.0, 0, None, torch.float32)
-        between = (y, step_and_least, self.sums, self.bias, second.centre, activation_steps())
-        return second.finish(*kernels.requantise(*between, silu=self.silu))
-
-    def finish(self, quantized: Tensor, step_and_least: Tensor) -> Tensor:
-        """From what `kernels.quantise` gives."""
-        y = self._product(quantized, 1.0, 0, None, torch.float32)
-        return kernels.rescale(y, step_and_least, self.sums, self.bias, self.out_dtype, silu=self.silu)
-
-    def by_recording(self, x: Tensor) -> Tensor:
-        """With one scale."""
-        values = x - self.centre  # float32, as the centre is
-        low, high = (bound.item() for bound in torch.aminmax(values))
-        low, high = min(low, 0.0), max(high, 0.0)  # zero is always representable
-        scale = max(high - low, 1e-12) / activation_steps()
-        zero_point = round(-low / scale)
-        # Added to the sum, _ROUNDING leaves no room for a fraction: the rounded value is what the lowest byte holds.
-        # Rounding, then converting floats to bytes, took twice as long.
-        torch.add(torch.tensor([_ROUNDING + zero_point]), values, alpha=1 / scale, out=values)
-        quantized = values.view(torch.int32).to(torch.uint8)
-        y = self._product(quantized, scale, zero_point, self.bias, self.out_dtype)
-        return kernels.silu(y) if self.silu else y
-
-    def _product(
-        self, quantized: Tensor, scale: float, zero_point: int, bias: Tensor | None, dtype: torch.dtype
-    ) -> Tensor:
-        # Unsigned, since with signed activations oneDNN falls to a reference kernel that hardly ever ends.
-        y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(quantized, scale, zero_point, self.weight, self.scales, self.zero_points, bias),
-            *(1.0, 0, dtype, "none", [], ""),
-        )
-        return y
-
-    def _settle(self, exact: Tensor, centre: Tensor) -> None:
-        self.centre, self.bias = centre, self.bias + exact @ centre
-        rounded = (exact / self.scales[:, None]).round_()
-        self.sums = rounded.sum(1) * self.scales  # [out], of each output's weights
-        self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
-        self._exact = None
 
 
 def in_turn(first: Linear, second: Linear, x: Tensor) -> Tensor:
@@ -143,21 +74,24 @@ def in_turn(first: Linear, second: Linear, x: Tensor) -> Tensor:
     return first.by_frame_into(second, x) if at_once else second(first(x))
 
 
-@cache
-def activation_steps() -> int:
-    """Steps that activations are quantised to: one fewer than the values, so that rounding cannot pass the ends.
+Kind = Callable[..., Linear]
+"""Of a linear layer: takes weight, bias and `silu`."""
 
-    Without VNNI, x86 adds pairs of products in 16 bits, which saturate unless activations keep to 7 bits. Whether they
-    do is tried out on the largest products there can be.
-    """
-    ones = torch.ones(1)
-    weight = torch.ops.onednn.qlinear_prepack(torch.full((1, 64), 127, dtype=torch.int8), None)
-    largest = torch.full((1, 64), 255, dtype=torch.uint8)
-    product = torch.ops.onednn.qlinear_pointwise(
-        *(largest, 1.0, 0, weight, ones, torch.zeros(1, dtype=torch.int32), None),
-        *(1.0, 0, torch.float32, "none", [], ""),
-    )
-    return 254 if product.item() == 64 * 127 * 255 else 126
+
+def products() -> dict[str, Kind]:
+    """Linear layers with oneDNN and without, the one to take in doubt first."""
+    apart: dict[str, Kind] = {"oneDNN, SiLU apart": partial(PackedLinear, silu_apart=True), "torch": PlainLinear}
+    return {"oneDNN": PackedLinear, **apart} if _X86 else apart
+
+
+@cache
+@torch.inference_mode()
+def fastest_product(dtype: torch.dtype) -> str:
+    """Which of the products is fastest on this machine, by the largest of v3's layers; tried out once a process."""
+    rows, width, inner = _TRIED_SHAPE
+    x, weight, bias = torch.randn(rows, width), torch.randn(inner, width), torch.zeros(inner)
+    layers = {name: kind(weight.to(dtype), bias.to(dtype), silu=True) for name, kind in products().items()}
+    return fastest({name: partial(layer, x.to(dtype)) for name, layer in layers.items()}, _TRIALS)
 
 
 def packed_product(a: Tensor, b: Tensor) -> Tensor:
@@ -183,6 +117,11 @@ class Target:
         """Of activations. int8 is for the linear layers; what lies between them stays in a float format."""
         return torch.float32 if self.precision == "fp32" or not bf16_is_native() else torch.bfloat16
 
+    @property
+    def product(self) -> str:
+        """How linear layers in the dtype of activations are computed: the fastest way that there is."""
+        return fastest_product(self.dtype) if self.packed else "torch"
+
     def linear(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> Linear:
         """Layer from fp32 weights [out, in] and bias [out]; with `silu`, SiLU follows the product."""
         if self.precision == "int8":
@@ -191,8 +130,7 @@ class Target:
 
     def float_linear(self, weight: Tensor, bias: Tensor, *, silu: bool = False) -> Linear:
         """The same, in the dtype of activations whatever the precision is."""
-        weight, bias = self.place(weight), self.place(bias)
-        return (PackedLinear if self.packed else PlainLinear)(weight, bias, silu=silu)
+        return products()[self.product](self.place(weight), self.place(bias), silu=silu)
 
     def place(self, tensor: Tensor) -> Tensor:
         """On the device, in the dtype of activations."""

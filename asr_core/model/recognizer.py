@@ -81,7 +81,8 @@ class NativeRecognizer:
         self.hears_keywords = True
         self.kernels = "torch"
         if self.device == "cpu":
-            self.kernels = f"{kernels.names()}, attention {fastest_form(target.dtype)}"
+            product = "int8" if target.precision == "int8" else target.product
+            self.kernels = f"{kernels.names()}, attention {fastest_form(target.dtype)}, products {product}"
         self._target = target
         labels = vocabulary(config.decoding.vocabulary, parts.tokenizer)
         self.languages = languages_of(labels)

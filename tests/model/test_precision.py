@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import pytest
 import torch
 
 from asr_core.errors import PrecisionUnsupported
-from asr_core.model import cpu
+from asr_core.model import cpu, trials
 from asr_core.model.cpu import available_cores, choose_precision
-from asr_core.model.linear import Int8Linear, PackedLinear, PlainLinear, Target, bf16_is_native, has_onednn
+from asr_core.model.int8 import Int8Linear
+from asr_core.model.linear import Kind, PackedLinear, PlainLinear, Target, bf16_is_native, has_onednn, products
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from asr_core.types import Precision
 from tests.model.waveforms import noise, relative_error
@@ -64,6 +66,28 @@ def test_no_layer_falls_to_a_reference_kernel(
     used = [line.split(",") for line in capfd.readouterr().out.splitlines() if ",primitive,exec," in line]
     assert used
     assert not [fields for fields in used if any(field.startswith("ref") for field in fields)]
+
+
+@needs_onednn
+@pytest.mark.parametrize("silu", [False, True])
+@pytest.mark.parametrize("kind", products().values(), ids=products())
+def test_every_way_to_compute_a_product_gives_the_same(kind: Kind, silu: bool) -> None:
+    weight, bias, frames = torch.randn(64, 32), torch.randn(64), torch.randn(16, 32)
+    expected = torch.nn.functional.linear(frames, weight, bias)
+    expected = torch.nn.functional.silu(expected) if silu else expected
+    torch.testing.assert_close(kind(weight, bias, silu=silu)(frames), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_another_way_is_taken_only_if_it_is_clearly_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = dict.fromkeys(("first", "second", "third"), lambda: None)
+    for second, third, expected in ((0.95, 2.0, "first"), (0.85, 2.0, "second"), (0.85, 0.8, "third")):
+        taken = {"first": 1.0, "second": second, "third": third}
+        monkeypatch.setattr(trials, "seconds", lambda *_, taken=taken: taken)
+        assert trials.fastest(ways, 1) == expected
+
+
+def test_a_trial_counts_what_this_thread_computes_and_not_what_it_waits_for() -> None:
+    assert trials.seconds({"waiting": lambda: time.sleep(0.05)}, 2)["waiting"] < 0.05
 
 
 def test_without_onednn_the_plain_layers_give_the_same(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,8 +98,8 @@ class Dispatcher:
     def analyser(self, job: Job, cutter: Cutter) -> Analyse:
         """What cuts the job's blocks into chunks, on whichever worker is free, and queues them."""
 
-        async def analyse(block: Pcm, is_last: bool) -> int:
-            analysis = Analysis(job, cutter, block, is_last, asyncio.get_running_loop().create_future())
+        async def analyse(blocks: Sequence[Pcm], is_last: bool) -> int:
+            analysis = Analysis(job, cutter, blocks, is_last, asyncio.get_running_loop().create_future())
             self._analyses.append(analysis)
             self._work.set()
             self._call_spare()

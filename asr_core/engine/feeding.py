@@ -1,10 +1,11 @@
-"""A job's way to the model: its recording decoded, block by block, and cut into chunks."""
+"""A job's way to the model: its recording decoded, block by block and a little ahead, and cut into chunks."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from asr_core.audio.decode import Recording
 from asr_core.engine.jobs import Job
@@ -13,8 +14,11 @@ from asr_core.types import Pcm, Segment
 
 log = logging.getLogger(__name__)
 
-Analyse = Callable[[Pcm, bool], Awaitable[int]]
-"""Has speech detected in the next block, which may be the last, and the chunks queued that are certain then; tells how
+AHEAD = 4
+"""Blocks that wait to be looked at: workers that take a chunk a moment from one job must not wait for its decoder."""
+
+Analyse = Callable[[Sequence[Pcm], bool], Awaitable[int]]
+"""Has speech detected in the next blocks, which may be the last, and the chunks queued that are certain then; tells how
 many there are."""
 
 
@@ -36,17 +40,18 @@ async def feed(
     try:
         async with AsyncExitStack() as scope:
             with job.stages.running("decode"):
-                blocks = await scope.enter_async_context(decoding)
-            async for block, is_last in _marking_last(_each_a_stage(blocks, job)):
+                recording = await scope.enter_async_context(decoding)
+            decoded = await scope.enter_async_context(_ahead(_marking_last(_each_a_stage(recording, job))))
+            async for blocks, is_last in decoded:
                 job.start()
                 if job.listening is None:
                     await attend()
-                job.samples += block.shape[-1]
+                job.samples += sum(block.shape[-1] for block in blocks)
                 with job.stages.running("vad"):
-                    n_chunks = await analyse(block, is_last)
+                    n_chunks = await analyse(blocks, is_last)
                 await job.make_room(n_chunks)
-            job.warnings.extend(blocks.warnings)
-            job.audio_track = blocks.audio_track
+            job.warnings.extend(recording.warnings)
+            job.audio_track = recording.audio_track
         await job.all_read()
         job.finish(await settle())
     except Exception as error:
@@ -74,3 +79,40 @@ async def _marking_last(blocks: AsyncIterator[Pcm]) -> AsyncIterator[tuple[Pcm, 
         held = block
     if held is not None:
         yield held, True
+
+
+@asynccontextmanager
+async def _ahead(marked: AsyncIterator[tuple[Pcm, bool]]) -> AsyncIterator[AsyncIterator[tuple[list[Pcm], bool]]]:
+    """Scope in which blocks are decoded ahead: as many at a time as there are by then, and whether they are the last.
+
+    What decoding raises comes after the blocks before it.
+    """
+    waiting: asyncio.Queue[tuple[Pcm, bool] | Exception | None] = asyncio.Queue(AHEAD)
+
+    async def decode() -> None:
+        end = None
+        try:
+            async for block in marked:
+                await waiting.put(block)
+        except Exception as error:
+            end = error
+        await waiting.put(end)
+
+    async def taken() -> AsyncIterator[tuple[list[Pcm], bool]]:
+        while True:
+            items = [await waiting.get()]
+            while not waiting.empty():
+                items.append(waiting.get_nowait())
+            if blocks := [item for item in items if isinstance(item, tuple)]:
+                yield [block for block, _ in blocks], blocks[-1][1]
+            if isinstance(end := items[-1], Exception):
+                raise end
+            if end is None:
+                return
+
+    decoder = asyncio.create_task(decode())
+    try:
+        yield taken()
+    finally:
+        decoder.cancel()
+        await asyncio.wait([decoder])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,11 +25,11 @@ class Cutter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Speech detection in a job's next block, and the number of chunks that it gave."""
+    """Speech detection in a job's next blocks, and the number of chunks that it gave."""
 
     job: Job
     cutter: Cutter
-    block: Pcm
+    blocks: Sequence[Pcm]
     is_last: bool
     n_chunks: asyncio.Future[int]
 
@@ -37,7 +38,8 @@ class Analysis:
         return self.is_last and self.job.samples <= SHORT
 
     def run(self) -> list[Chunk]:
-        return self.cutter.push(self.block) + (self.cutter.flush() if self.is_last else [])
+        chunks = [chunk for block in self.blocks for chunk in self.cutter.push(block)]
+        return chunks + (self.cutter.flush() if self.is_last else [])
 
 
 @dataclass(frozen=True, slots=True)

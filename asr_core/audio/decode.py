@@ -19,6 +19,7 @@ import numpy as np
 from asr_core.audio.crosstalk import Crosstalk
 from asr_core.audio.downmix import WINDOW, Downmixer, Sound
 from asr_core.audio.ffmpeg import PATIENCE_S, Tool, find_ffmpeg, input_options, started
+from asr_core.audio.guess import seems_mono
 from asr_core.audio.header import Header, Track
 from asr_core.audio.joined import heard_whole
 from asr_core.audio.length import Packets
@@ -168,9 +169,10 @@ class _Decoder:
     channels: ChannelMode
 
     async def open(self, scope: AsyncExitStack, wanted: int | None) -> Recording:
-        """Start ffmpeg, in the hope that the recording has one track of one channel; again if it has not."""
+        """Start ffmpeg, in the hope that the recording has one track, as it seems to be; again if it has not."""
         guess, timed = wanted or 0, self.path.suffix.lower() not in UNTIMED
-        tool = await scope.enter_async_context(self._started(guess, ONE, timed=timed))
+        handover = ONE if seems_mono(self.path) else MIXED
+        tool = await scope.enter_async_context(self._started(guess, handover, timed=timed))
         header = await tool.header()
         if not header.tracks:
             raise await _no_recording(tool, self.path)
@@ -183,14 +185,14 @@ class _Decoder:
         claimed = header.claimed_s
         if claimed and claimed > self.max_seconds and await is_too_long():
             raise too_long(self.max_seconds)
-        if order == [guess] and header.tracks[guess].mono and (timed or not header.timed):
-            source, track, n_apart = FfmpegSource(tool, self.path, ONE, max_seconds=self.max_seconds), guess, 0
+        if order == [guess] and handover == _mixed(header.tracks[guess]) and (timed or not header.timed):
+            source, track = FfmpegSource(tool, self.path, handover, max_seconds=self.max_seconds), guess
         else:
             await tool.stop()
             source, track = await self._first_audible(scope, header, order)
-            if n_apart := await self._channels_apart(track, header):
-                await source.close()
-                source = await self._source(scope, track, apart(n_apart), header)
+        if n_apart := await self._channels_apart(track, header):
+            await source.close()
+            source = await self._source(scope, track, apart(n_apart), header)
         several = len(header.tracks) > 1
         counted = None if claimed else is_too_long
         return Recording(source, self.max_seconds, track if several else None, counted, n_apart)

@@ -1,4 +1,4 @@
-"""Tags in the middle of a file: what remains of several mp3 that were joined end to end."""
+"""Tags in front of sound, and in the middle of a file: what remains of several mp3 that were joined end to end."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def errors_of_tags(path: Path) -> int:
         last = len(content) - ID3V1_BYTES
         sizes += [ID3V1_BYTES for match in re.finditer(rb"TAG", content) if match.start() < last]
     return sum(2 + size // BYTES_AN_ERROR for size in sizes)
+
+
+def end_of_tag(head: bytes) -> int:
+    """Where the sound begins in a file that begins so; 0 without a tag in front of it."""
+    match = _ID3V2.match(head)
+    return match.end() + _size(match[1]) if match else 0
 
 
 def _size(digits: bytes) -> int:

@@ -76,7 +76,7 @@ def test_each_of_two_recordings_heard_together_has_its_own_stages(tmp_path: Path
     for path in (SAMPLE, twin):
         names = [span.name for span in tracing.stages(path)]
         assert names.count("queue") == names.count("model") == 1
-        assert names.count("decode") > names.count("vad") > 1
+        assert names.count("decode") > names.count("vad") >= 1
 
 
 @pytest.mark.parametrize("content", [b"", b"no sound" * 1000], ids=["empty", "not a recording"])

@@ -73,8 +73,9 @@ def fed(tape: Tape, looks: Callable[[int], int]) -> tuple[list[list[Pcm]], list[
         async def settle() -> Sequence[Segment]:
             return ()
 
-        await asyncio.gather(feed(job, decoding(), attend, analyse, settle))
+        await feed(job, decoding(), attend, analyse, settle)
         try:
+            await job.started
             await job.transcript()
         except Exception as raised:
             error = raised

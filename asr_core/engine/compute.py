@@ -31,7 +31,9 @@ class Workers:
     """`n` threads that compute a piece each. Called on the event loop.
 
     Threads inside torch meet at thousands of barriers a second, and one that waits for a core holds all of them up,
-    while pieces beside each other never wait for one another. Only a piece that is alone gets two.
+    while pieces beside each other never wait for one another. Only a piece that is alone gets two. OpenMP keeps helpers
+    for each thread that has ever asked for some, and spins for the next of their work only while all of them have a
+    core. So whatever takes several threads is begun by one and the same.
     """
 
     def __init__(self, n: int, n_threads: int, *, has_spare: bool) -> None:
@@ -40,13 +42,14 @@ class Workers:
         self.n = n
         self.has_spare = has_spare
         self._executor = ThreadPoolExecutor(n + has_spare, thread_name_prefix="compute")
+        self._with_helpers = ThreadPoolExecutor(1, thread_name_prefix="compute-alone")
         self.threads_alone = n_threads if n == 1 else 1
         """Threads inside torch for a piece that no other worker computes beside."""
 
     async def try_two_threads(self, recognizers: Sequence[Recognizer]) -> None:
         """Let a piece that is alone have two threads if no result shows it: where there are several workers, it must
         not."""
-        if self.n > 1 and await self.run(lambda: all(each.two_threads_are_exact() for each in recognizers)):
+        if self.n > 1 and await self.run(lambda: all(each.two_threads_are_exact() for each in recognizers), 2):
             self.threads_alone = 2
 
     async def run(self, work: Callable[[], Result], n_threads: int = 1) -> Result:
@@ -56,11 +59,13 @@ class Workers:
             with using_threads(n_threads):
                 return work()
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, on_worker)
+        executor = self._executor if n_threads == 1 else self._with_helpers
+        return await asyncio.get_running_loop().run_in_executor(executor, on_worker)
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not."""
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        for executor in (self._executor, self._with_helpers):
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
 
 
 def recognize(pieces: Sequence[Piece]) -> list[Hypothesis]:

@@ -21,6 +21,7 @@ from asr_core.errors import AsrError, ModelNotReady, ServerStopping
 from asr_core.model.download import Progress
 from asr_core.model.heap import give_back
 from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.model.threads import dismiss_helpers
 from asr_core.process_memory import resident_mib
 from asr_core.settings import Settings
 from asr_core.types import Hints, Keyword
@@ -193,15 +194,18 @@ def loader(settings: Settings, model: str) -> Load:
     """What loads `model` as `settings` have it."""
 
     def load(progress: Progress) -> Recognizer:
-        return load_recognizer(
-            model,
-            precision=settings.precision,
-            device=settings.device,
-            threads=settings.num_threads or None,
-            models_dir=settings.models_dir,
-            models_url=settings.models_url,
-            engine=settings.engine,
-            progress=progress,
-        )
+        try:
+            return load_recognizer(
+                model,
+                precision=settings.precision,
+                device=settings.device,
+                threads=settings.num_threads or None,
+                models_dir=settings.models_dir,
+                models_url=settings.models_url,
+                engine=settings.engine,
+                progress=progress,
+            )
+        finally:
+            dismiss_helpers()  # or there are more than cores, and those of a worker sleep between any two products
 
     return load

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
 
 FRAMES = (3, 51, 167, 257, 401, 625)
 """Lengths that are tried: from a tenth of a second to 25 s, odd ones, so that no cut comes out even by luck."""
+
+_SOFT = 1
+"""OpenMP 5's `omp_pause_soft`: they may come back."""
 
 
 @contextmanager
@@ -21,6 +25,12 @@ def using_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def dismiss_helpers() -> None:
+    """End the threads that OpenMP keeps for this one, which is to compute no more."""
+    with suppress(AttributeError):  # an older OpenMP, or none
+        ctypes.CDLL(None).omp_pause_resource_all(_SOFT)
 
 
 def two_are_exact(compute: Callable[[int], Tensor]) -> bool:

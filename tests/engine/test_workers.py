@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from asr_core.audio.vad import SileroNetwork
-from asr_core.engine.compute import Piece, recognize
+from asr_core.engine.compute import Piece, Workers, recognize
 from asr_core.engine.engine import Engine
+from asr_core.engine.models import loader
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
 from asr_core.model.recognizer import Recognizer
 from asr_core.process_memory import resident_mib
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Span, Token, Transcript
 from tests.engine.engines import SAMPLE, Gate, read, run, running, settings, transcribe, until, write
+
+TASKS = Path("/proc/self/task")
+"""This process's threads, on Linux."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +59,33 @@ def test_what_is_heard_shows_neither_workers_nor_company(recordings: list[Path],
     for n_workers in (2, 3, 4):
         assert run(lambda: alone(n_workers)) == expected  # noqa: B023 - it is called at once
         assert run(lambda: together(n_workers)) == expected  # noqa: B023
+
+
+def test_whatever_takes_several_threads_is_begun_by_the_same_one() -> None:
+    async def scenario() -> None:
+        workers = Workers(3, 3, has_spare=True)
+        try:
+            with_one = set(await asyncio.gather(*(workers.run(threading.get_ident) for _ in range(30))))
+            with_two = {await workers.run(threading.get_ident, 2) for _ in range(5)}
+            assert len(with_two) == 1
+            assert not with_one & with_two
+        finally:
+            await workers.stop()
+
+    run(scenario)
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="threads are counted the way Linux does")
+def test_loading_a_model_leaves_no_threads_of_openmp() -> None:
+    load = loader(settings(num_threads=3), "demo")
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(torch.get_num_threads).result()
+        before = set(TASKS.iterdir())
+        thread.submit(load, lambda *_: None).result()
+        deadline = time.monotonic() + 10
+        while set(TASKS.iterdir()) - before and time.monotonic() < deadline:
+            time.sleep(0.01)  # they end in their own time
+        assert not set(TASKS.iterdir()) - before
 
 
 def test_chunks_of_one_recording_are_computed_beside_each_other(recordings: list[Path]) -> None:

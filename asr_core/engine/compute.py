@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +18,14 @@ from asr_core.model.threads import using_threads
 from asr_core.types import INT16_SCALE, Chunk, Hypothesis
 
 Result = TypeVar("Result")
+
+CROWDED = 1.5
+"""Time by the clock over time on a core, from which threads that wait for each other have waited for other programs.
+Alone it is 1.0 to 1.2; beside one busy program on two cores 2.0, and a clip then takes three to five times as long."""
+
+CROWDED_S = 60.0
+"""Seconds for which pieces that are alone have one thread after that: what it costs if the other program has ended is
+little beside what another try costs if it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +46,47 @@ class Workers:
     core. So whatever takes several threads is begun by one and the same.
     """
 
-    def __init__(self, n: int, n_threads: int, *, has_spare: bool) -> None:
+    def __init__(
+        self, n: int, n_threads: int, *, has_spare: bool, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         """`n_threads` are what all workers may use inside torch. A spare one may compute beside the `n`."""
-        self._n_threads = n_threads
         self.n = n
         self.has_spare = has_spare
         self._executor = ThreadPoolExecutor(n + has_spare, thread_name_prefix="compute")
         self._with_helpers = ThreadPoolExecutor(1, thread_name_prefix="compute-alone")
-        self.threads_alone = n_threads if n == 1 else 1
+        self._threads_alone = n_threads if n == 1 else 1
+        self._clock = clock
+        self._crowded_until = -math.inf
+
+    @property
+    def threads_alone(self) -> int:
         """Threads inside torch for a piece that no other worker computes beside."""
+        return self._threads_alone if self.n == 1 or self._clock() >= self._crowded_until else 1
 
     async def try_two_threads(self, recognizers: Sequence[Recognizer]) -> None:
         """Let a piece that is alone have two threads if no result shows it: where there are several workers, it must
         not."""
         if self.n > 1 and await self.run(lambda: all(each.two_threads_are_exact() for each in recognizers), 2):
-            self.threads_alone = 2
+            self._threads_alone = 2
 
     async def run(self, work: Callable[[], Result], n_threads: int = 1) -> Result:
         """`work` on a worker, with so many threads inside torch. What it raises is raised here."""
 
         def on_worker() -> Result:
             with using_threads(n_threads):
-                return work()
+                return work() if n_threads == 1 else self._watched(work)
 
         executor = self._executor if n_threads == 1 else self._with_helpers
         return await asyncio.get_running_loop().run_in_executor(executor, on_worker)
+
+    def _watched(self, work: Callable[[], Result]) -> Result:
+        """`work`, which several threads do together: whether they had to wait for cores."""
+        begin, begin_on_core = self._clock(), time.thread_time()
+        result = work()
+        now = self._clock()
+        if now - begin > CROWDED * (time.thread_time() - begin_on_core):
+            self._crowded_until = now + CROWDED_S
+        return result
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not."""

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from asr_core.audio.vad import SileroNetwork
-from asr_core.engine.compute import Piece, Workers, recognize
+from asr_core.engine import compute
+from asr_core.engine.compute import CROWDED_S, Piece, Workers, recognize
 from asr_core.engine.engine import Engine
 from asr_core.engine.models import loader
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
-from asr_core.model.recognizer import Recognizer
+from asr_core.model.recognizer import Recognizer, load_recognizer
 from asr_core.process_memory import resident_mib
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Span, Token, Transcript
 from tests.engine.engines import SAMPLE, Gate, read, run, running, settings, transcribe, until, write
@@ -75,6 +76,30 @@ def test_whatever_takes_several_threads_is_begun_by_the_same_one() -> None:
     run(scenario)
 
 
+def test_where_two_threads_wait_for_cores_a_piece_that_is_alone_has_one_for_a_while() -> None:
+    now = 0.0
+
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds  # by the clock, and next to nothing on a core
+
+    async def scenario() -> None:
+        workers = Workers(2, 2, has_spare=True, clock=lambda: now)
+        try:
+            await workers.try_two_threads([load_recognizer("demo", precision="fp32")])
+            usual = workers.threads_alone
+            await workers.run(lambda: work(1.0))
+            assert workers.threads_alone == usual, "one thread waits for nobody"
+            await workers.run(lambda: work(1.0), 2)
+            assert workers.threads_alone == 1
+            work(CROWDED_S)
+            assert workers.threads_alone == usual
+        finally:
+            await workers.stop()
+
+    run(scenario)
+
+
 @pytest.mark.skipif(not TASKS.exists(), reason="threads are counted the way Linux does")
 def test_loading_a_model_leaves_no_threads_of_openmp() -> None:
     load = loader(settings(num_threads=3), "demo")
@@ -118,8 +143,11 @@ def test_chunks_that_come_at_once_wake_as_many_workers(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_only_a_piece_that_is_alone_has_several_threads(recordings: list[Path]) -> None:
+def test_only_a_piece_that_is_alone_has_several_threads(
+    recordings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = recordings[2]
+    monkeypatch.setattr(compute, "CROWDED", float("inf"))  # whatever else this machine does
 
     async def scenario() -> tuple[list[int], list[int]]:
         gate = Gate()

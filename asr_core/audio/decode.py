@@ -134,7 +134,7 @@ async def decode(  # noqa: PLR0913 - what a recording is decoded with
     the sound track to hear; None leaves the choice. Of a recording of several `channels` that are not to be mixed,
     blocks are [C, S]. `ffmpeg` is as in `find_ffmpeg`, and may take `patience_s` for
     each piece of its output. It decodes no further ahead than pipes and buffers hold, and is killed and reaped when
-    the scope is left, however it is left; the task that holds the scope is the one to iterate. What is damaged or
+    the scope is left, however it is left; whichever task iterates must have ended by then. What is damaged or
     broken off gives the sound that it still has, and a warning.
 
     Raises:
@@ -171,7 +171,7 @@ class _Decoder:
     async def open(self, scope: AsyncExitStack, wanted: int | None) -> Recording:
         """Start ffmpeg, in the hope that the recording has one track, as it seems to be; again if it has not."""
         guess, timed = wanted or 0, self.path.suffix.lower() not in UNTIMED
-        handover = ONE if seems_mono(self.path) else MIXED
+        handover = ONE if await asyncio.to_thread(seems_mono, self.path) else MIXED
         tool = await scope.enter_async_context(self._started(guess, handover, timed=timed))
         header = await tool.header()
         if not header.tracks:

@@ -20,8 +20,11 @@ from asr_core.types import INT16_SCALE, Chunk, Hypothesis
 Result = TypeVar("Result")
 
 CROWDED = 1.5
-"""Time by the clock over time on a core, from which threads that wait for each other have waited for other programs.
-Alone it is 1.0 to 1.2; beside one busy program on two cores 2.0, and a clip then takes three to five times as long."""
+"""Time by the clock over time on a core, from which threads that wait for each other are taken to have waited for a
+core. Alone it is 1.0 to 1.2; beside one busy program on two cores 2.0, and a clip takes three to five times as long."""
+
+LONG_WAIT_S = 0.02
+"""Seconds of waiting that are not put down to a hiccup."""
 
 CROWDED_S = 60.0
 """Seconds for which pieces that are alone have one thread after that: what it costs if the other program has ended is
@@ -42,8 +45,8 @@ class Workers:
 
     Threads inside torch meet at thousands of barriers a second, and one that waits for a core holds all of them up,
     while pieces beside each other never wait for one another. Only a piece that is alone gets two. OpenMP keeps helpers
-    for each thread that has ever asked for some, and spins for the next of their work only while all of them have a
-    core. So whatever takes several threads is begun by one and the same.
+    for each thread that has ever asked for some, and hardly lets them spin once all of them, of all threads, are more
+    than the cores. So whatever takes several threads is begun by one and the same.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Workers:
         self._threads_alone = n_threads if n == 1 else 1
         self._clock = clock
         self._crowded_until = -math.inf
+        self._n_begun = self._n_running = 0
 
     @property
     def threads_alone(self) -> int:
@@ -68,30 +72,38 @@ class Workers:
         not."""
         if self.n > 1 and await self.run(lambda: all(each.two_threads_are_exact() for each in recognizers), 2):
             self._threads_alone = 2
+            self._crowded_until = -math.inf  # half of that was done by one
 
     async def run(self, work: Callable[[], Result], n_threads: int = 1) -> Result:
         """`work` on a worker, with so many threads inside torch. What it raises is raised here."""
 
-        def on_worker() -> Result:
+        def on_worker() -> tuple[Result, float, float]:
+            begin, begin_on_core = self._clock(), time.thread_time()
             with using_threads(n_threads):
-                return work() if n_threads == 1 else self._watched(work)
+                result = work()
+            return result, self._clock() - begin, time.thread_time() - begin_on_core
 
         executor = self._executor if n_threads == 1 else self._with_helpers
-        return await asyncio.get_running_loop().run_in_executor(executor, on_worker)
-
-    def _watched(self, work: Callable[[], Result]) -> Result:
-        """`work`, which several threads do together: whether they had to wait for cores."""
-        begin, begin_on_core = self._clock(), time.thread_time()
-        result = work()
-        now = self._clock()
-        if now - begin > CROWDED * (time.thread_time() - begin_on_core):
-            self._crowded_until = now + CROWDED_S
+        self._n_begun += 1
+        self._n_running += 1
+        begun, was_alone = self._n_begun, self._n_running == 1
+        try:
+            result, seconds, on_core = await asyncio.get_running_loop().run_in_executor(executor, on_worker)
+        finally:
+            self._n_running -= 1
+        if n_threads > 1 and was_alone and begun == self._n_begun:  # else it may be ourselves who had the cores
+            self._judge(seconds, on_core)
         return result
+
+    def _judge(self, seconds: float, on_core: float) -> None:
+        """Whether several threads that had the workers to themselves had to wait for cores."""
+        if seconds > CROWDED * on_core and seconds - on_core > LONG_WAIT_S:
+            self._crowded_until = self._clock() + CROWDED_S
 
     async def stop(self) -> None:
         """Wait for what is running, drop what is not."""
-        for executor in (self._executor, self._with_helpers):
-            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+        executors = (self._executor, self._with_helpers)
+        await asyncio.gather(*(asyncio.to_thread(each.shutdown, cancel_futures=True) for each in executors))
 
 
 def recognize(pieces: Sequence[Piece]) -> list[Hypothesis]:

@@ -15,7 +15,7 @@ from asr_core.types import Pcm, Segment
 log = logging.getLogger(__name__)
 
 AHEAD = 4
-"""Blocks that wait to be looked at: workers that take a chunk a moment from one job must not wait for its decoder."""
+"""Blocks that wait to be looked at: workers that all compute one job's chunks must not wait for its decoder."""
 
 Analyse = Callable[[Sequence[Pcm], bool], Awaitable[int]]
 """Has speech detected in the next blocks, which may be the last, and the chunks queued that are certain then; tells how
@@ -85,7 +85,7 @@ async def _marking_last(blocks: AsyncIterator[Pcm]) -> AsyncIterator[tuple[Pcm, 
 async def _ahead(marked: AsyncIterator[tuple[Pcm, bool]]) -> AsyncIterator[AsyncIterator[tuple[list[Pcm], bool]]]:
     """Scope in which blocks are decoded ahead: as many at a time as there are by then, and whether they are the last.
 
-    What decoding raises comes after the blocks before it.
+    What decoding raises comes after these.
     """
     waiting: asyncio.Queue[tuple[Pcm, bool] | Exception | None] = asyncio.Queue(AHEAD)
 

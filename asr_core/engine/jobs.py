@@ -13,8 +13,8 @@ from asr_core.engine.stages import Stages
 from asr_core.types import RUSSIAN, SAMPLE_RATE, Chunk, Hypothesis, Segment, Transcript
 
 BACKLOG = 4
-"""Chunks (about 20 s each) that a job may have decoded without their text having been read, where one worker computes;
-each further worker may have one in hand."""
+"""Chunks (about 20 s each) of a job whose text has not been read, from which on no more of its sound is looked at where
+one worker computes; each further worker may have one in hand."""
 
 
 class Scribe(Protocol):

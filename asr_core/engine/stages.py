@@ -1,8 +1,8 @@
 """What becomes of knowing when a job's stages run: nothing by default, OpenTelemetry spans where there is a tracer.
 
-The stages: `decode`, to begin with and then for each block of sound; `vad` for each block, with the wait for a
-free worker; `queue` and `model` for each chunk, and `voices` where they are told apart; `render` for an answer that
-is not streamed.
+The stages: `decode`, to begin with and then for each block of sound; meanwhile `vad` for the blocks that there are by
+then, with the wait for a free worker; `queue` and `model` for each chunk, and `voices` where they are told apart;
+`render` for an answer that is not streamed.
 """
 
 from __future__ import annotations

@@ -96,6 +96,7 @@ def seconds_per_layer(target: Target, repeats: int = 9) -> float:
     Measured once: a model that is loaded again is to compute as before, however busy the machine is by then.
     """
     rows, width, inner = _PROBE_SHAPE
-    layer = target.linear(torch.randn(inner, width), torch.zeros(inner))
-    x = torch.randn(rows, width).to(target.dtype)
+    random = torch.Generator().manual_seed(0)
+    layer = target.linear(torch.randn(inner, width, generator=random), torch.zeros(inner))
+    x = torch.randn(rows, width, generator=random).to(target.dtype)
     return seconds({"layer": lambda: layer(x)}, repeats)["layer"]

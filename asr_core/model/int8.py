@@ -44,7 +44,7 @@ class Int8Linear:
         return self.finish(*kernels.quantise(x, self.centre, activation_steps()))
 
     def by_frame_into(self, second: Int8Linear, x: Tensor) -> Tensor:
-        """`second.by_frame(self.by_frame(x))`; what passes between the two is not stored before it is quantised."""
+        """As `second.by_frame(self.by_frame(x))`; what passes between the two is quantised as it is rescaled."""
         quantized, step_and_least = kernels.quantise(x, self.centre, activation_steps())
         y = self._product(quantized, 1.0, 0, None, torch.float32)
         between = (y, step_and_least, self.sums, self.bias, second.centre, activation_steps())

@@ -28,8 +28,8 @@ def using_threads(number: int) -> Iterator[None]:
 
 
 def dismiss_helpers() -> None:
-    """End the threads that OpenMP keeps for this one, which is to compute no more."""
-    with suppress(AttributeError):  # an older OpenMP, or none
+    """Let go of the threads that OpenMP keeps for this one, which is to compute no more."""
+    with suppress(AttributeError, TypeError):  # an older OpenMP, or none; another system
         ctypes.CDLL(None).omp_pause_resource_all(_SOFT)
 
 

@@ -7,6 +7,7 @@ import platform
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,13 +17,13 @@ import torch
 from torch import Tensor
 
 from asr_core.audio.vad import SileroNetwork
-from asr_core.engine import compute
-from asr_core.engine.compute import CROWDED_S, Piece, Workers, recognize
+from asr_core.engine import compute, models
+from asr_core.engine.compute import CROWDED_S, LONG_WAIT_S, Piece, Workers, recognize
 from asr_core.engine.engine import Engine
 from asr_core.engine.models import loader
 from asr_core.engine.scheduler import Scheduler
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
-from asr_core.model.recognizer import Recognizer, load_recognizer
+from asr_core.model.recognizer import Recognizer
 from asr_core.process_memory import resident_mib
 from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Span, Token, Transcript
 from tests.engine.engines import SAMPLE, Gate, read, run, running, settings, transcribe, until, write
@@ -76,6 +77,13 @@ def test_whatever_takes_several_threads_is_begun_by_the_same_one() -> None:
     run(scenario)
 
 
+class Exact:
+    """A model of which two threads are said to make the same as one."""
+
+    def two_threads_are_exact(self) -> bool:
+        return True
+
+
 def test_where_two_threads_wait_for_cores_a_piece_that_is_alone_has_one_for_a_while() -> None:
     now = 0.0
 
@@ -86,14 +94,37 @@ def test_where_two_threads_wait_for_cores_a_piece_that_is_alone_has_one_for_a_wh
     async def scenario() -> None:
         workers = Workers(2, 2, has_spare=True, clock=lambda: now)
         try:
-            await workers.try_two_threads([load_recognizer("demo", precision="fp32")])
-            usual = workers.threads_alone
-            await workers.run(lambda: work(1.0))
-            assert workers.threads_alone == usual, "one thread waits for nobody"
-            await workers.run(lambda: work(1.0), 2)
-            assert workers.threads_alone == 1
+            await workers.try_two_threads([cast(Recognizer, Exact())])
+            for seconds, n_threads, expected in ((1.0, 1, 2), (LONG_WAIT_S / 2, 2, 2), (1.0, 2, 1)):
+                await workers.run(partial(work, seconds), n_threads)
+                assert workers.threads_alone == expected
             work(CROWDED_S)
-            assert workers.threads_alone == usual
+            assert workers.threads_alone == 2
+        finally:
+            await workers.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_two_threads_that_waited_for_other_work_of_ours_are_not_held_back(comes_first: bool) -> None:
+    now, begun, end = 0.0, threading.Event(), threading.Event()
+
+    def work() -> None:
+        nonlocal now
+        begun.set()
+        assert end.wait(60)
+        now += 1.0
+
+    async def scenario() -> None:
+        workers = Workers(2, 2, has_spare=True, clock=lambda: now)
+        try:
+            await workers.try_two_threads([cast(Recognizer, Exact())])
+            both = [asyncio.create_task(workers.run(work, n)) for n in ((1, 2) if comes_first else (2, 1))]
+            await until(begun.is_set)
+            end.set()
+            await asyncio.gather(*both)
+            assert workers.threads_alone == 2
         finally:
             await workers.stop()
 
@@ -101,11 +132,15 @@ def test_where_two_threads_wait_for_cores_a_piece_that_is_alone_has_one_for_a_wh
 
 
 @pytest.mark.skipif(not TASKS.exists(), reason="threads are counted the way Linux does")
-def test_loading_a_model_leaves_no_threads_of_openmp() -> None:
+def test_loading_a_model_leaves_no_threads_of_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
     load = loader(settings(num_threads=3), "demo")
     with ThreadPoolExecutor(1) as thread:
         thread.submit(torch.get_num_threads).result()
         before = set(TASKS.iterdir())
+        with monkeypatch.context() as patch:
+            patch.setattr(models, "dismiss_helpers", lambda: None)
+            thread.submit(load, lambda *_: None).result()
+            assert len(set(TASKS.iterdir()) - before) == 2, "loading has helpers"
         thread.submit(load, lambda *_: None).result()
         deadline = time.monotonic() + 10
         while set(TASKS.iterdir()) - before and time.monotonic() < deadline:

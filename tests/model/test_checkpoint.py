@@ -179,8 +179,9 @@ def test_a_tensor_with_a_value_that_is_no_number_is_named(name: str, value: floa
         load_altered(tmp_path, lambda weights: weights[name].view(-1)[-1:].fill_(value))
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("factor", [0.0, 1e30], ids=["the same whatever it hears", "beyond all numbers"])
-def test_a_network_that_makes_nothing_of_sound_is_refused(factor: float, tmp_path: Path) -> None:
+def test_a_network_that_makes_nothing_of_sound_is_refused(factor: float, precision: str, tmp_path: Path) -> None:
     cfg = configuration("v3_ctc")
     weights = random_weights(cfg)
     for name, tensor in weights.items():
@@ -188,7 +189,7 @@ def test_a_network_that_makes_nothing_of_sound_is_refused(factor: float, tmp_pat
             tensor.mul_(factor)
     path = save(tmp_path, "nonsense", cfg, weights)
     with pytest.raises(CheckpointError, match=r"weights of nonsense\.ckpt are damaged"):
-        load_recognizer(str(path), precision="fp32", models_dir=tmp_path)
+        load_recognizer(str(path), precision=precision, models_dir=tmp_path)
 
 
 def test_a_missing_tokenizer_is_named(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from asr_core.model import kernels
 from asr_core.model.kernels import compiled
 from asr_core.model.linear import Target, bf16_is_native
 from asr_core.model.recognizer import NativeRecognizer
-from asr_core.model.threads import using_threads
+from asr_core.model.threads import dismiss_helpers, using_threads
 from asr_core.model.weights import DEMO
 from asr_core.types import Precision
 from tests.model.waveforms import noise, relative_error
@@ -26,6 +27,7 @@ from tests.model.waveforms import noise, relative_error
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="there is no compiler here")
 
 SHAPES = [(1, 32), (1, 768), (7, 48), (75, 96), (501, 33)]
+TASKS = Path("/proc/self/task")
 DTYPES = [torch.float32, torch.bfloat16]
 RELATIVE = {torch.float32: 1e-5, torch.bfloat16: 2**-7}
 """In bfloat16 the last bit, since torch rounds after every step."""
@@ -159,6 +161,22 @@ def test_products_are_rescaled_as_torch_would(
 
 
 @needs_compiler
+@pytest.mark.parametrize("steps", [254, 126])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_hardly_differs_from_its_centre_is_off_by_as_little(
+    dtype: torch.dtype, steps: int, library: ctypes.CDLL
+) -> None:
+    centre = 100 * values((96,), dtype).float()
+    for size in (0.0, 1e-6, 1e-4, 1e-2):
+        x = (centre * (1 + size * values((37, 96), torch.float32))).to(dtype)
+        with using(library):
+            quantised, found = kernels.quantise(x, centre, steps)
+        step, least = found[:, :1], found[:, 1:]
+        error = (quantised.float() * step + least - (x - centre)).abs()
+        assert bool((error <= step + 1e-4 * x.abs().amax()).all())
+
+
+@needs_compiler
 @pytest.mark.parametrize("silu", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_quantised_again_at_once_is_what_two_steps_give(
@@ -193,6 +211,7 @@ def _row_by_row(columns: int) -> list[Kernel]:
         lambda x: kernels.norm(x, gain, gain),
         lambda x: kernels.add_norm(x.float(), x, dtype=torch.float32),
         lambda x: kernels.quantise(x, gain, 254)[0],
+        lambda x: kernels.quantise(x, gain, 254)[1],
         lambda x: kernels.rescale(x.float(), steps.repeat(len(x), 1), gain, gain, torch.float32, silu=True),
         *(kernels.softmax, kernels.glu, kernels.silu, requantise, rotate),
     ]
@@ -211,7 +230,7 @@ def test_a_row_shows_none_of_its_neighbours(columns: int, dtype: torch.dtype, li
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(500, 768), (75, 768), (1001, 100), (9, 4096)])
+@pytest.mark.parametrize("shape", [(500, 768), (75, 768), (1001, 100), (2001, 36), (9, 4096)])
 def test_rows_show_nothing_of_how_many_threads_computed_them(
     shape: tuple[int, int], dtype: torch.dtype, library: ctypes.CDLL
 ) -> None:
@@ -223,6 +242,23 @@ def test_rows_show_nothing_of_how_many_threads_computed_them(
             for n_threads in (2, 3, 8):
                 with using_threads(n_threads):
                     assert torch.equal(compute(x.clone()), alone)
+    dismiss_helpers()
+
+
+@needs_compiler
+@pytest.mark.skipif(not TASKS.exists(), reason="threads are counted the way Linux does")
+def test_several_threads_really_share_the_rows_where_torch_has_them(library: ctypes.CDLL) -> None:
+    x, began = values((20_000, 768), torch.float32), set(TASKS.iterdir())
+    with using(library), ThreadPoolExecutor(1) as thread:
+
+        def compute() -> None:
+            with using_threads(2):
+                kernels.silu(x)
+
+        thread.submit(compute).result()
+        helpers = len(set(TASKS.iterdir()) - began) - 1
+        thread.submit(dismiss_helpers).result()
+    assert helpers == 1
 
 
 @needs_compiler

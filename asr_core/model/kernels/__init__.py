@@ -10,14 +10,14 @@ from __future__ import annotations
 from ctypes import CDLL
 
 import torch
-from torch import Tensor
+from torch import Tensor, get_num_threads
 
 from asr_core.model.kernels import twins
 from asr_core.model.kernels.compiled import library
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
-_ROWS_ABREAST = 4
-"""Rows that a thread has in hand in soft-max."""
+ROWS_ABREAST = 4
+"""Rows that a thread has in hand in soft-max: `ABREAST` in C++."""
 
 
 def are_compiled() -> bool:
@@ -35,7 +35,7 @@ def silu(x: Tensor) -> Tensor:
     compiled = _for(x)
     if compiled is None:
         return twins.silu(x)
-    compiled.silu(x.data_ptr(), _TYPES[x.dtype], *x.shape)
+    compiled.silu(x.data_ptr(), _TYPES[x.dtype], *x.shape, get_num_threads())
     return x
 
 
@@ -47,7 +47,7 @@ def quantise(x: Tensor, centre: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         return twins.quantise(x, centre, steps)
     out, found = torch.empty(x.shape, dtype=torch.uint8), torch.empty(x.shape[0], 2)
     operands = (x.data_ptr(), _TYPES[x.dtype], centre.data_ptr(), *x.shape, steps)
-    compiled.quantise(*operands, out.data_ptr(), found.data_ptr())
+    compiled.quantise(*operands, out.data_ptr(), found.data_ptr(), get_num_threads())
     return out, found
 
 
@@ -60,7 +60,7 @@ def rescale(  # noqa: PLR0913 - the kernel's operands
         return twins.rescale(x, step_and_least, sums, bias, dtype, silu=silu)
     out = torch.empty(x.shape, dtype=dtype)
     operands = (x.data_ptr(), step_and_least.data_ptr(), sums.data_ptr(), bias.data_ptr(), int(silu))
-    compiled.rescale(*operands, *x.shape, out.data_ptr(), _TYPES[dtype])
+    compiled.rescale(*operands, *x.shape, out.data_ptr(), _TYPES[dtype], get_num_threads())
     return out
 
 
@@ -71,9 +71,10 @@ def requantise(  # noqa: PLR0913, PLR0917 - the kernel's operands
     compiled = _for(x)
     if compiled is None:
         return twins.quantise(twins.rescale(x, step_and_least, sums, bias, x.dtype, silu=silu), centre, steps)
-    out, scratch = torch.empty(x.shape, dtype=torch.uint8), torch.empty(torch.get_num_threads(), x.shape[1])
+    n_threads = get_num_threads()
+    out, scratch = torch.empty(x.shape, dtype=torch.uint8), torch.empty(n_threads, x.shape[1])
     operands = (x.data_ptr(), step_and_least.data_ptr(), sums.data_ptr(), bias.data_ptr(), int(silu))
-    compiled.requantise(*operands, centre.data_ptr(), scratch.data_ptr(), *x.shape, steps, out.data_ptr())
+    compiled.requantise(*operands, centre.data_ptr(), scratch.data_ptr(), *x.shape, steps, out.data_ptr(), n_threads)
     return out, step_and_least
 
 
@@ -103,7 +104,8 @@ def _add_norm(  # noqa: PLR0913, PLR0917 - the kernel's operands
     assert frames is not None
     out = torch.empty(frames.shape, dtype=dtype)
     factors = (_address(gain), _address(shift), *frames.shape)
-    compiled.add_norm(_address(x), _address(y), _TYPES[frames.dtype], *factors, out.data_ptr(), _TYPES[dtype])
+    operands = (_address(x), _address(y), _TYPES[frames.dtype], *factors)
+    compiled.add_norm(*operands, out.data_ptr(), _TYPES[dtype], get_num_threads())
     return out
 
 
@@ -112,10 +114,10 @@ def rotate(x: Tensor, gain: Tensor, shift: Tensor, cosine: Tensor, sine: Tensor)
     compiled = _for(x)
     if compiled is None:
         return twins.rotate(x, gain, shift, cosine, sine)
-    out, scratch = torch.empty_like(x), torch.empty(torch.get_num_threads(), x.shape[1])
-    tables = [table.data_ptr() for table in (gain, shift, cosine, sine, scratch)]
-    rows, half = cosine.shape
-    compiled.rotate(x.data_ptr(), _TYPES[x.dtype], *tables, rows, x.shape[1] // (2 * half), half, out.data_ptr())
+    n_threads, (rows, half) = get_num_threads(), cosine.shape
+    out, scratch = torch.empty_like(x), torch.empty(n_threads, x.shape[1])
+    operands = (x.data_ptr(), _TYPES[x.dtype], *(table.data_ptr() for table in (gain, shift, cosine, sine, scratch)))
+    compiled.rotate(*operands, rows, x.shape[1] // (2 * half), half, out.data_ptr(), n_threads)
     return out
 
 
@@ -126,7 +128,7 @@ def glu(x: Tensor) -> Tensor:
         return twins.glu(x)
     rows, columns = x.shape[0], x.shape[1] // 2
     out = torch.empty(rows, columns, dtype=x.dtype)
-    compiled.glu(x.data_ptr(), _TYPES[x.dtype], rows, columns, out.data_ptr())
+    compiled.glu(x.data_ptr(), _TYPES[x.dtype], rows, columns, out.data_ptr(), get_num_threads())
     return out
 
 
@@ -135,9 +137,9 @@ def softmax(x: Tensor) -> Tensor:
     compiled = _for(x)
     if compiled is None:
         return twins.softmax(x)
-    columns = x.shape[-1]
-    scratch = torch.empty(torch.get_num_threads(), _ROWS_ABREAST, columns)
-    compiled.softmax(x.data_ptr(), _TYPES[x.dtype], scratch.data_ptr(), x.numel() // columns, columns)
+    columns, n_threads = x.shape[-1], get_num_threads()
+    scratch = torch.empty(n_threads, ROWS_ABREAST, columns)
+    compiled.softmax(x.data_ptr(), _TYPES[x.dtype], scratch.data_ptr(), x.numel() // columns, columns, n_threads)
     return x
 
 

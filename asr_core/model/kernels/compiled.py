@@ -27,14 +27,14 @@ _TIMEOUT_S = 60
 
 _pointer, _int, _long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _ARGUMENTS = {
-    "silu": (_pointer, _int, _long, _long),
-    "quantise": (_pointer, _int, _pointer, _long, _long, _int, _pointer, _pointer),
-    "rescale": (_pointer, _pointer, _pointer, _pointer, _int, _long, _long, _pointer, _int),
-    "requantise": (*[_pointer] * 4, _int, _pointer, _pointer, _long, _long, _int, _pointer),
-    "add_norm": (_pointer, _pointer, _int, _pointer, _pointer, _long, _long, _pointer, _int),
-    "rotate": (_pointer, _int, _pointer, _pointer, _pointer, _pointer, _pointer, _long, _long, _long, _pointer),
-    "glu": (_pointer, _int, _long, _long, _pointer),
-    "softmax": (_pointer, _int, _pointer, _long, _long),
+    "silu": (_pointer, _int, _long, _long, _int),
+    "quantise": (_pointer, _int, _pointer, _long, _long, _int, _pointer, _pointer, _int),
+    "rescale": (*[_pointer] * 4, _int, _long, _long, _pointer, _int, _int),
+    "requantise": (*[_pointer] * 4, _int, _pointer, _pointer, _long, _long, _int, _pointer, _int),
+    "add_norm": (_pointer, _pointer, _int, _pointer, _pointer, _long, _long, _pointer, _int, _int),
+    "rotate": (_pointer, _int, *[_pointer] * 5, _long, _long, _long, _pointer, _int),
+    "glu": (_pointer, _int, _long, _long, _pointer, _int),
+    "softmax": (_pointer, _int, _pointer, _long, _long, _int),
     "share_with": (_pointer,),
 }
 
@@ -90,13 +90,16 @@ def load(folder: Path) -> ctypes.CDLL | None:
         for name, arguments in _ARGUMENTS.items():
             function = getattr(loaded, name)
             function.argtypes, function.restype = arguments, None
-        loaded.share_with(_team())
+        loaded.share_with(team())
         return loaded
     return None
 
 
-def _team() -> int | None:
-    """Where GNU's OpenMP begins to work with several threads, if torch computes with it: with the same, as many."""
+def team() -> int | None:
+    """Where OpenMP begins to work with several threads, under the name that GNU's has for it, if torch brought one.
+
+    So these threads are the same as torch's, and as many.
+    """
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except (AttributeError, TypeError):  # another OpenMP; another system

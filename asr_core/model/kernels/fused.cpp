@@ -4,8 +4,9 @@
 // and the loader of the library takes the best that the processor has. Matrices are contiguous, row after row. Nothing
 // depends on where a matrix is cut: a row's result is the same beside any others, and on any thread.
 //
-// To be compiled with what these loops need of -ffast-math, but not with all of it: then gcc divides by way of an
-// approximate reciprocal, which is slower, and may switch denormal numbers off for the whole process.
+// Numbers are finite: what is made of others is not defined. To be compiled with what these loops need of -ffast-math;
+// with all of it, gcc would divide by way of an approximate reciprocal, which is slower, and an older one switch
+// denormal numbers off for the whole process.
 
 #include <algorithm>
 #include <atomic>
@@ -46,7 +47,7 @@ INLINE void store(bf16* to, float x) {  // to the nearest, ties to even
 const float ROUNDING = 12582912.0f;  // 1.5 * 2^23
 const float LOG2_E = 1.44269504f;
 
-// 2^x by a polynomial between powers of two; 3e-7 of the value at most, 0 and infinity are replaced by their neighbours.
+// 2^x by a polynomial between powers of two; off by 3e-7 of the value at most, and never beyond 2^-126 and 2^126.
 INLINE float power_of_two(float x) {
     x = std::fmin(std::fmax(x, -126.0f), 126.0f);
     const int32_t whole = same_bits<int32_t>(x + ROUNDING) - same_bits<int32_t>(ROUNDING);
@@ -81,6 +82,8 @@ INLINE void quantise_row(const T* __restrict x, const float* __restrict centre, 
         greatest = value > greatest ? value : greatest;
     }
     const float step = (greatest - least > 1e-12f ? greatest - least : 1e-12f) / float(steps), inverse = 1.0f / step;
+    // The compiler may subtract in another order than above. So where values differ by no more than a few of their last
+    // bits, some may pass the ends, and are off by as much as they differ.
     for (int64_t i = 0; i < columns; i++)
         out[i] = uint8_t(same_bits<uint32_t>((load(x + i) - centre[i] - least) * inverse + ROUNDING));
     step_and_least[0] = step;
@@ -122,18 +125,15 @@ INLINE void norm_row(const T* __restrict x, const float* __restrict gain, const 
 
 template <typename Out>
 INLINE void add_norm_row(float* __restrict x, const void* __restrict y, int y_type, const float* __restrict gain,
-                         const float* __restrict shift, int64_t row, int64_t columns, Out* __restrict out) {
-    const bf16* narrow = static_cast<const bf16*>(y) + row * columns;
-    const float* wide = static_cast<const float*>(y) + row * columns;
-    if (x) {
-        x += row * columns;
-        if (y) y_type == BFLOAT16 ? add_row(x, narrow, columns) : add_row(x, wide, columns);
-        norm_row(x, gain, shift, columns, out + row * columns);
-    } else if (y_type == BFLOAT16) {
-        norm_row(narrow, gain, shift, columns, out + row * columns);
-    } else {
-        norm_row(wide, gain, shift, columns, out + row * columns);
-    }
+                         const float* __restrict shift, int64_t at, int64_t columns, Out* __restrict out) {
+    if (x && y && y_type == BFLOAT16) add_row(x + at, static_cast<const bf16*>(y) + at, columns);
+    if (x && y && y_type == FLOAT32) add_row(x + at, static_cast<const float*>(y) + at, columns);
+    if (x)
+        norm_row(x + at, gain, shift, columns, out + at);
+    else if (y_type == BFLOAT16)
+        norm_row(static_cast<const bf16*>(y) + at, gain, shift, columns, out + at);
+    else
+        norm_row(static_cast<const float*>(y) + at, gain, shift, columns, out + at);
 }
 
 template <typename T>
@@ -157,7 +157,7 @@ INLINE void glu_row(const T* __restrict x, int64_t columns, T* __restrict out) {
     for (int64_t i = 0; i < columns; i++) store(out + i, with_sigmoid(load(x + i), load(x + columns + i)));
 }
 
-const int64_t ABREAST = 4;  // rows: while one waits for its sum, another is added up
+const int64_t ABREAST = 4;  // rows: while one waits for its sum, another is added up (ROWS_ABREAST in Python)
 
 template <typename T>
 INLINE void softmax_rows(T* __restrict x, float* __restrict scratch, int64_t n, int64_t columns) {
@@ -226,11 +226,11 @@ LEVELS static void requantise_of(Rows rows, const float* x, float* step_and_leas
 
 LEVELS static void add_norm_of(Rows rows, float* x, const void* y, int y_type, const float* gain, const float* shift,
                                int64_t columns, void* out, int out_type) {
-    for (int64_t row = rows.first; row < rows.last; row++)
+    for (int64_t row = rows.first, at = row * columns; row < rows.last; row++, at += columns)
         if (out_type == BFLOAT16)
-            add_norm_row(x, y, y_type, gain, shift, row, columns, static_cast<bf16*>(out));
+            add_norm_row(x, y, y_type, gain, shift, at, columns, static_cast<bf16*>(out));
         else
-            add_norm_row(x, y, y_type, gain, shift, row, columns, static_cast<float*>(out));
+            add_norm_row(x, y, y_type, gain, shift, at, columns, static_cast<float*>(out));
 }
 
 LEVELS static void rotate_of(Rows rows, const void* x, int type, const float* gain, const float* shift,
@@ -266,7 +266,7 @@ LEVELS static void softmax_of(Rows rows, void* x, int type, float* scratch, int6
     }
 }
 
-// Runs `work(data)` on as many threads as the caller may use where `n_threads` is 0, and waits for all of them.
+// Runs `work(data)` on `n_threads` threads, or on as many as there are, and waits for all of them.
 using Team = void (*)(void (*work)(void*), void* data, unsigned n_threads, unsigned flags);
 
 static Team team = nullptr;
@@ -274,75 +274,78 @@ static Team team = nullptr;
 const int64_t SHARED_FROM = 1 << 15;  // values: fewer are done before another thread hears of them
 const int64_t PIECE = 1 << 12;        // values that a thread takes at a time
 
-// `compute(rows, thread)` for all of `n` rows, by whichever threads are there.
+// `compute(rows, thread)` for all of `n` rows, by `n_threads` threads at most, who count from 0.
 template <typename Compute>
-static void share_out(int64_t n, int64_t columns, const Compute& compute) {
-    if (!team || n * columns < SHARED_FROM) return compute(Rows{0, n}, 0);
+static void share_out(int64_t n, int64_t columns, int n_threads, const Compute& compute) {
+    if (!team || n_threads == 1 || n * columns < SHARED_FROM) return compute(Rows{0, n}, 0);
     struct Job {
         const Compute& compute;
-        const int64_t n, piece;
+        const int64_t n, piece, n_threads;
         std::atomic<int64_t> taken, threads;
-    } job{compute, n, std::max(ABREAST, PIECE / columns), {0}, {0}};
+    } job{compute, n, std::max(ABREAST, PIECE / columns), n_threads, {0}, {0}};
     const auto work = [](void* data) {
         Job& job = *static_cast<Job*>(data);
         const int64_t thread = job.threads++;
+        if (thread >= job.n_threads) return;  // more than were asked for: there is no scratch for it
         for (int64_t first; (first = job.taken.fetch_add(job.piece)) < job.n;)
             job.compute(Rows{first, std::min(first + job.piece, job.n)}, thread);
     };
-    team(work, &job, 0, 0);
+    team(work, &job, unsigned(n_threads), 0);
 }
 
+// For `n` rows each, by up to `n_threads` threads. Scratch is a row for each of these, for soft-max `ABREAST` rows.
 extern "C" {
 
 void share_with(Team given) { team = given; }
 
-void silu(void* x, int type, int64_t n, int64_t columns) {
-    share_out(n, columns, [=](Rows rows, int64_t) { silu_of(rows, x, type, columns); });
+void silu(void* x, int type, int64_t n, int64_t columns, int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t) { silu_of(rows, x, type, columns); });
 }
 
 void quantise(const void* x, int type, const float* centre, int64_t n, int64_t columns, int steps, uint8_t* out,
-              float* step_and_least) {
-    share_out(n, columns, [=](Rows rows, int64_t) {
+              float* step_and_least, int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t) {
         quantise_of(rows, x, type, centre, columns, steps, out, step_and_least);
     });
 }
 
 void rescale(const float* x, const float* step_and_least, const float* sums, const float* bias, int with_silu,
-             int64_t n, int64_t columns, void* out, int out_type) {
-    share_out(n, columns, [=](Rows rows, int64_t) {
+             int64_t n, int64_t columns, void* out, int out_type, int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t) {
         rescale_of(rows, x, step_and_least, sums, bias, with_silu, columns, out, out_type);
     });
 }
 
 void requantise(const float* x, float* step_and_least, const float* sums, const float* bias, int with_silu,
-                const float* centre, float* scratch, int64_t n, int64_t columns, int steps, uint8_t* out) {
-    share_out(n, columns, [=](Rows rows, int64_t thread) {  // scratch: a row for each thread
+                const float* centre, float* scratch, int64_t n, int64_t columns, int steps, uint8_t* out,
+                int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t thread) {
         requantise_of(rows, x, step_and_least, sums, bias, with_silu, centre, scratch + thread * columns, columns,
                       steps, out);
     });
 }
 
 void add_norm(float* x, const void* y, int y_type, const float* gain, const float* shift, int64_t n, int64_t columns,
-              void* out, int out_type) {
-    share_out(n, columns, [=](Rows rows, int64_t) {
+              void* out, int out_type, int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t) {
         add_norm_of(rows, x, y, y_type, gain, shift, columns, out, out_type);
     });
 }
 
 void rotate(const void* x, int type, const float* gain, const float* shift, const float* cosine, const float* sine,
-            float* scratch, int64_t n, int64_t heads, int64_t half, void* out) {  // scratch: a row for each thread
+            float* scratch, int64_t n, int64_t heads, int64_t half, void* out, int n_threads) {
     const int64_t columns = 2 * heads * half;
-    share_out(n, columns, [=](Rows rows, int64_t thread) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t thread) {
         rotate_of(rows, x, type, gain, shift, cosine, sine, scratch + thread * columns, heads, half, out);
     });
 }
 
-void glu(const void* x, int type, int64_t n, int64_t columns, void* out) {
-    share_out(n, columns, [=](Rows rows, int64_t) { glu_of(rows, x, type, columns, out); });
+void glu(const void* x, int type, int64_t n, int64_t columns, void* out, int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t) { glu_of(rows, x, type, columns, out); });
 }
 
-void softmax(void* x, int type, float* scratch, int64_t n, int64_t columns) {  // scratch: four rows for each thread
-    share_out(n, columns, [=](Rows rows, int64_t thread) {
+void softmax(void* x, int type, float* scratch, int64_t n, int64_t columns, int n_threads) {
+    share_out(n, columns, n_threads, [=](Rows rows, int64_t thread) {
         softmax_of(rows, x, type, scratch + thread * ABREAST * columns, columns);
     });
 }

@@ -27,9 +27,12 @@ CONTEXT = 64
 """Samples of the window before that the network hears ahead of each window."""
 
 BATCH_WINDOWS = 128
-"""Windows (4.1 s) computed at once, unless a stream is told otherwise. Always as many, the last batch zero-padded,
-since matrix products of other shapes round differently: so a probability is the same, bit for bit, whatever blocks its
-audio came in."""
+"""Windows (4.1 s) computed at once, unless a stream is told otherwise. Always as many but for the last, since matrix
+products of other shapes round differently: so a probability is the same, bit for bit, whatever blocks its audio came
+in."""
+
+LAST_WINDOWS = 32
+"""The last batch is zero-padded to a multiple of so many: most short recordings are all last batch."""
 
 N_FFT = 256
 HOP = 128
@@ -132,19 +135,28 @@ class SpeechProbabilities:
         samples = np.asarray(block)
         scale = np.float32(1 / INT16_SCALE if samples.dtype == np.int16 else 1)
         self._samples = torch.cat((self._samples, torch.from_numpy(samples.astype(np.float32) * scale)))
-        batches = []
+        batches = [np.empty(0, np.float32)]
         while len(self._samples) >= CONTEXT + self._step:
-            windows = self._samples[: CONTEXT + self._step].unfold(0, CONTEXT + VAD_WINDOW, VAD_WINDOW)
-            probabilities, self._state = self._network(windows, self._state)
-            batches.append(probabilities)
-            self._samples = self._samples[self._step :]
-        return np.concatenate([np.empty(0, np.float32), *(batch.numpy() for batch in batches)])
+            batches.append(self._next_batch(self._step))
+        return np.concatenate(batches)
 
+    @torch.inference_mode()
     def flush(self) -> Probabilities:
         """Give the remaining windows' probabilities, the last window zero-padded."""
         n_windows = -(-(len(self._samples) - CONTEXT) // VAD_WINDOW)
-        padding = CONTEXT + self._step - len(self._samples)
-        return self.push(np.zeros(padding, np.int16))[:n_windows]
+        step = min(self._step, -(-n_windows // LAST_WINDOWS) * LAST_WINDOWS * VAD_WINDOW)
+        if not step:
+            return np.empty(0, np.float32)
+        self._samples = F.pad(self._samples, (0, CONTEXT + step - len(self._samples)))
+        return self._next_batch(step)[:n_windows]
+
+    def _next_batch(self, step: int) -> Probabilities:
+        """Of the next `step` samples."""
+        windows = self._samples[: CONTEXT + step].unfold(0, CONTEXT + VAD_WINDOW, VAD_WINDOW)
+        probabilities, self._state = self._network(windows, self._state)
+        self._samples = self._samples[step:]
+        found: Probabilities = probabilities.numpy()
+        return found
 
 
 def speech_spans(blocks: Iterable[Pcm | Tensor], *, threshold: float = 0.25) -> Iterator[Span]:

@@ -101,7 +101,7 @@ class FfmpegSource:
         self._reader = MatroskaReader()
         self._parts: deque[Sound | int] = deque()  # sound, or samples of silence
         self._ready = 0  # samples in them
-        self._ended = False
+        self._has_begun = self._ended = False
 
     async def read(self) -> Sound:
         """The next `WINDOW` samples; fewer at the end.
@@ -114,6 +114,9 @@ class FfmpegSource:
             else:
                 self._ended = True
                 await self._judge_end()
+        if not self._has_begun and not self._ended:
+            self._tool.let_run_on()  # what is decoded from here on, nobody waits for yet
+        self._has_begun = True
         return self._hand_out(min(self._ready, WINDOW))
 
     async def close(self) -> None:

@@ -204,13 +204,17 @@ def test_the_decoder_cannot_take_more_memory_than_it_needs(long_recording: Path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
-def test_no_thread_of_the_decoder_interrupts_another(long_recording: Path) -> None:
-    async def policies() -> set[int]:
-        async with decode(long_recording, max_seconds=DAY) as blocks:
-            await anext(blocks)
-            return {os.sched_getscheduler(thread.id) for thread in decoders()[0].threads()}
+def test_once_there_is_sound_no_thread_of_the_decoder_interrupts_another(long_recording: Path) -> None:
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(thread.id) for thread in decoders()[0].threads()}
 
-    assert asyncio.run(policies()) == {os.SCHED_BATCH}
+    async def before_and_after() -> tuple[set[int], set[int]]:
+        async with decode(long_recording, max_seconds=DAY) as blocks:
+            before = policies()
+            await anext(blocks)
+            return before, policies()
+
+    assert asyncio.run(before_and_after()) == ({os.SCHED_OTHER}, {os.SCHED_BATCH})
 
 
 async def seconds_until_refused(path: Path, max_seconds: float) -> float:

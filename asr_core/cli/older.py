@@ -18,7 +18,11 @@ class Cpu(StrEnum):
 
 ENVIRONMENTS: Mapping[Cpu, Mapping[str, str]] = {
     Cpu.AVX2: {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", **_TORCH_ALONE},
-    Cpu.SSE41: {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default", **_TORCH_ALONE},
+    Cpu.SSE41: {
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",  # MKL's one way to do without AVX, which it has for the sake of equal results
+        **_TORCH_ALONE,
+    },
 }
-"""Variables that make a process compute as there, if they are set before torch is imported. What MKL computes, which is
-the smaller products, knows no such limit: the real ones are somewhat slower."""
+"""Variables that make a process compute as there, if they are set before torch is imported."""

@@ -211,6 +211,7 @@ class Dispatcher:
                 analysis.n_chunks.set_exception(error)
             return
         if analysis.job in self.jobs:
+            analysis.job.is_whole = analysis.is_last
             for chunk in chunks:
                 self._scheduler.queue(analysis.job, chunk)
                 analysis.job.queued_at.append(time.perf_counter())
@@ -273,8 +274,12 @@ class Dispatcher:
                     await self._workers.run(partial(job.listener.hear, chunk))
 
     def _threads_for(self, chunks: Sequence[Chunk]) -> int:
-        """Threads inside torch: a worker that is alone has the core of one that has nothing to do."""
-        alone = self._n_computing == 1 and not self.n_waiting and len(chunks[0].pcm) >= ALONE_FROM
+        """Threads inside torch: a worker that is alone has the core of one that has nothing to do.
+
+        It is not alone where more sound is to come, which is being decoded and will be looked at meanwhile.
+        """
+        idle = self._n_computing == 1 and not self.n_waiting and all(job.is_whole for job in self.jobs)
+        alone = idle and len(chunks[0].pcm) >= ALONE_FROM
         return self._workers.threads_alone if self._workers.n == 1 or alone else 1
 
     async def _run_one_by_one(self, batch: Sequence[tuple[Job, Chunk]]) -> None:

@@ -49,6 +49,8 @@ class Job:
         """Told of what is done for the job, and when."""
         self.samples = 0
         """Decoded so far."""
+        self.is_whole = False
+        """Whether all of its sound has been cut into chunks."""
         self.scribe = scribe
         self.listener = listener
         self.listening: Listening | None = None

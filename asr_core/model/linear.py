@@ -1,7 +1,7 @@
 """Linear layers in the form that the machine computes fastest: nearly all of the network's work is here.
 
-On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs, and at twice on
-some; `PackedLinear` calls oneDNN, with weights laid out beforehand. Which it is to be is tried out. Every class
+On x86 `torch.nn.functional.linear` goes to MKL, which runs at half the speed of oneDNN on many CPUs, and at its speed
+on others; `PackedLinear` calls oneDNN, with weights laid out beforehand. Which it is to be is tried out. Every class
 computes `x @ weight.T + bias`, then SiLU if asked.
 """
 

@@ -19,13 +19,18 @@ from torch import Tensor
 from asr_core.audio.vad import SileroNetwork
 from asr_core.engine import compute, models
 from asr_core.engine.compute import CROWDED_S, LONG_WAIT_S, Piece, Workers, recognize
+from asr_core.engine.dispatcher import Dispatcher
 from asr_core.engine.engine import Engine
+from asr_core.engine.hints import Listening
+from asr_core.engine.jobs import Job
 from asr_core.engine.models import loader
 from asr_core.engine.scheduler import Scheduler
+from asr_core.engine.stages import NoStages
 from asr_core.errors import ModelError, ModelNotReady, RecognitionFailed
 from asr_core.model.recognizer import Recognizer
 from asr_core.process_memory import resident_mib
-from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Span, Token, Transcript
+from asr_core.text.writer import Writer
+from asr_core.types import SAMPLE_RATE, Chunk, Hypothesis, JobOptions, Pcm, Span, Token, Transcript
 from tests.engine.engines import SAMPLE, Gate, read, run, running, settings, transcribe, until, write
 
 TASKS = Path("/proc/self/task")
@@ -200,6 +205,39 @@ def test_only_a_piece_that_is_alone_has_several_threads(
     alone, beside = run(scenario)
     assert alone == [2 if Gate().two_threads_are_exact() else 1]
     assert beside[1] == 1, "its neighbour was being computed"
+
+
+class ChunkForEach:
+    """Cuts a chunk from each block."""
+
+    def push(self, block: Pcm) -> list[Chunk]:
+        return [Chunk(0, Span(0, len(block)), block, np.empty(0, np.float32))]
+
+    def flush(self) -> list[Chunk]:
+        return []
+
+
+def test_a_piece_has_one_thread_while_more_of_its_recording_is_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "CROWDED", float("inf"))  # whatever else this machine does
+    block = np.zeros(3 * SAMPLE_RATE, np.int16)
+
+    async def scenario() -> list[int]:
+        gate, workers = Gate(), Workers(2, 2, has_spare=False)
+        await workers.try_two_threads([cast(Recognizer, Exact())])
+        dispatcher, job = Dispatcher(workers, 1), Job(NoStages(), Writer())
+        job.listening = Listening(gate)
+        at_work = asyncio.create_task(dispatcher.run())
+        with dispatcher.serving(job):
+            analyse = dispatcher.analyser(job, ChunkForEach())
+            for n, is_last in ((1, False), (2, True)):
+                await analyse([block], is_last)
+                await until(lambda n=n: dispatcher.tally.audio_s == 3 * n)  # type: ignore[misc]  # of a lambda's default
+        at_work.cancel()
+        await asyncio.wait([at_work])
+        await workers.stop()
+        return gate.threads
+
+    assert run(scenario) == [1, 2]
 
 
 def test_what_ends_the_work_fails_the_jobs_and_is_told(recordings: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

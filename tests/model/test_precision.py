@@ -20,7 +20,7 @@ from asr_core.errors import PrecisionUnsupported
 from asr_core.model import cpu, trials
 from asr_core.model.cpu import available_cores, choose_precision
 from asr_core.model.int8 import Int8Linear
-from asr_core.model.linear import Kind, PackedLinear, PlainLinear, Target, bf16_is_native, has_onednn, products
+from asr_core.model.linear import Kind, PackedLinear, PlainLinear, Target, bf16_is_native, has_onednn, in_turn, products
 from asr_core.model.recognizer import NativeRecognizer, load_recognizer
 from asr_core.types import Precision
 from tests.model.waveforms import noise, relative_error
@@ -76,6 +76,17 @@ def test_every_way_to_compute_a_product_gives_the_same(kind: Kind, silu: bool) -
     expected = torch.nn.functional.linear(frames, weight, bias)
     expected = torch.nn.functional.silu(expected) if silu else expected
     torch.testing.assert_close(kind(weight, bias, silu=silu)(frames), expected, rtol=1e-5, atol=1e-4)
+
+
+@needs_onednn
+def test_two_int8_layers_in_turn_give_what_one_after_the_other_gives() -> None:
+    random = torch.Generator().manual_seed(0)
+    weights = [torch.randn(shape, generator=random) / 8 for shape in ((128, 64), (64, 128))]
+    first = Int8Linear(weights[0], torch.ones(128), silu=True, out_dtype=torch.float32)
+    second = Int8Linear(weights[1], torch.ones(64), out_dtype=torch.float32)
+    settling, frames = torch.randn(2, 50, 64, generator=random)
+    in_turn(first, second, settling)
+    torch.testing.assert_close(in_turn(first, second, frames), second(first(frames)), rtol=0.01, atol=0.05)
 
 
 def test_another_way_is_taken_only_if_it_is_clearly_faster(monkeypatch: pytest.MonkeyPatch) -> None:
